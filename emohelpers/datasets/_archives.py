@@ -1,0 +1,481 @@
+"""Folders, archives and compressed CSV files as one kind of source, read in place.
+
+Nothing is unpacked to disk. Whatever an archive says of itself is checked before it is believed:
+the paths and kinds of its members, and how many bytes they hold.
+"""
+
+import bz2
+import gzip
+import io
+import lzma
+import os
+import stat
+import tarfile
+import zipfile
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+from typing import IO, Any, BinaryIO, cast
+
+from emohelpers.errors import ArchiveError, MissingPathError
+
+__all__ = ["DEFAULT_LIMITS", "Limits", "Source", "open_source"]
+
+_TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2")
+_OPENERS: Mapping[str, Any] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
+_DAMAGE = (
+    EOFError,
+    zlib.error,
+    lzma.LZMAError,
+    gzip.BadGzipFile,
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    NotImplementedError,  # zipfile: a method of compression that it does not know
+    RuntimeError,  # zipfile: a password is needed
+    ValueError,  # zipfile and tarfile: fields of a header that contradict each other
+)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much an archive may hold.
+
+    Parameters
+    ----------
+    members : int
+        How many files. AffectNet, the largest set of labelled faces, has about a million.
+    read_bytes : int
+        The most that one member read into memory may hold. A photo of 50 million pixels, the
+        bound of `emohelpers.datasets._images`, is 200 MB uncompressed.
+    total_bytes : int
+        What all that is read may come to. FER2013 is 0.3 GB as text and UTKFace 1.4 GB as JPEG;
+        a bomb of nested zeros grows to petabytes.
+    """
+
+    members: int = 2_000_000
+    read_bytes: int = 256 * 2**20
+    total_bytes: int = 64 * 2**30
+
+
+DEFAULT_LIMITS = Limits()
+
+
+class Source(ABC):
+    """The files of a folder or an archive, by their relative POSIX names.
+
+    Hidden files and the ``__MACOSX`` folders that macOS adds to zips are left out. It is a context
+    manager: the archive is closed on leaving.
+
+    Parameters
+    ----------
+    path : Path
+        The folder, archive or file.
+    limits : Limits
+        How much it may hold.
+    """
+
+    def __init__(self, path: Path, limits: Limits) -> None:
+        self.path = path
+        self.limits = limits
+        self._bytes_read = 0
+
+    @abstractmethod
+    def _names(self) -> Iterable[str]:
+        """Give the checked name of each regular file, as stored."""
+
+    @abstractmethod
+    def _open(self, name: str) -> IO[bytes]:
+        """Open one member; KeyError if there is none of that name."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the archive."""
+
+    def members(self, suffixes: tuple[str, ...] | None = None) -> list[str]:
+        """List the files.
+
+        Parameters
+        ----------
+        suffixes : tuple of str, optional
+            Only names that end in one of these, whatever their case; for instance ``(".png",)``.
+
+        Returns
+        -------
+        list of str
+            Relative POSIX names, in the order in which an archive stores them; sorted in a folder.
+
+        Raises
+        ------
+        ArchiveError
+            If the archive is damaged or cut short, has too many members, or has one whose path
+            leaves the archive or that is a link or a device.
+        """
+        names = []
+        with self._damage_as_archive_error():
+            for name in self._names():
+                names.append(name)
+                if len(names) > self.limits.members:
+                    raise ArchiveError(
+                        f"{self.path} holds more than {self.limits.members:,} files: "
+                        "expected a set of face images or a CSV"
+                    )
+        return [name for name in names if _wanted(name, suffixes)]
+
+    def read(self, name: str) -> bytes:
+        """Return the bytes of one file.
+
+        Parameters
+        ----------
+        name : str
+            As `members` gives it.
+
+        Returns
+        -------
+        bytes
+            All of it.
+
+        Raises
+        ------
+        ArchiveError
+            If it is damaged, cut short or larger than its bound.
+        MissingPathError
+            If there is no such file.
+        """
+        with self.open(name) as file:
+            return self._read_bounded(file, name)
+
+    @contextmanager
+    def open(self, name: str) -> Iterator[BinaryIO]:
+        """Open one file for reading from beginning to end, decompressed.
+
+        Damage that shows only while it is read, within the ``with`` block, is raised as an
+        `ArchiveError` too.
+
+        Parameters
+        ----------
+        name : str
+            As `members` gives it.
+
+        Yields
+        ------
+        binary file
+            It can be read and has no bound but that of all bytes together.
+
+        Raises
+        ------
+        ArchiveError
+            If it is damaged, cut short or larger than its bound.
+        MissingPathError
+            If there is no such file.
+        """
+        with self._damage_as_archive_error(name):
+            try:
+                file = self._open(name)
+            except (KeyError, FileNotFoundError, IsADirectoryError):
+                raise MissingPathError(f"{self._where(name)} does not exist") from None
+            with file:
+                yield cast(BinaryIO, _Counted(file, self, name))
+
+    def iter_members(self, suffixes: tuple[str, ...] | None = None) -> Iterator[tuple[str, bytes]]:
+        """Read the files one after the other, in the order of `members`.
+
+        This is the way to read all of a compressed tar, in which any other order is slow.
+
+        Parameters
+        ----------
+        suffixes : tuple of str, optional
+            Only names that end in one of these, whatever their case.
+
+        Yields
+        ------
+        name : str
+            Relative POSIX name.
+        data : bytes
+            All of it.
+
+        Raises
+        ------
+        ArchiveError
+            As `members` and `read` do.
+        """
+        for name in self.members(suffixes):
+            yield name, self.read(name)
+
+    def __enter__(self) -> "Source":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _where(self, name: str) -> str:
+        return f"{name!r} in {self.path}"
+
+    def _read_bounded(self, file: IO[bytes], name: str) -> bytes:
+        data = file.read(self.limits.read_bytes + 1)
+        if len(data) > self.limits.read_bytes:
+            raise ArchiveError(
+                f"{self._where(name)} holds more than {self.limits.read_bytes:,} bytes: "
+                "expected an image or a small table"
+            )
+        return data
+
+    def _count(self, size: int, name: str) -> None:
+        self._bytes_read += size
+        if self._bytes_read > self.limits.total_bytes:
+            raise ArchiveError(
+                f"{self.path} unpacks to more than {self.limits.total_bytes:,} bytes (reached in "
+                f"{name!r}): expected a set of face images or a CSV"
+            )
+
+    @contextmanager
+    def _damage_as_archive_error(self, name: str | None = None) -> Iterator[None]:
+        """Raise what the decompressors raise as an error that names the file."""
+        place = str(self.path) if name is None else self._where(name)
+        try:
+            yield
+        except (ArchiveError, MissingPathError):
+            raise
+        except PermissionError:
+            raise MissingPathError(f"{place} can not be read: permission denied") from None
+        except _DAMAGE as error:
+            raise _damage(place, error) from error
+        except OSError as error:
+            # bz2 says only this of bad data; a failing disk sets errno and is nobody's format.
+            if error.errno is not None:
+                raise
+            raise _damage(place, error) from error
+
+
+class _Counted(io.RawIOBase):
+    """A file of a source that counts what is read from it against the bound on all bytes."""
+
+    def __init__(self, file: IO[bytes], source: Source, name: str) -> None:
+        self._file, self._source, self._name = file, source, name
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer)
+        data = self.read(len(view))
+        view[: len(data)] = data
+        return len(data)
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._file.read(size)
+        self._source._count(len(data), self._name)
+        return data
+
+
+class _Folder(Source):
+    """The files of a folder and its subfolders."""
+
+    def _names(self) -> Iterable[str]:
+        for folder, subfolders, files in os.walk(self.path):
+            subfolders.sort()
+            for file in sorted(files):
+                yield (Path(folder) / file).relative_to(self.path).as_posix()
+
+    def _open(self, name: str) -> IO[bytes]:
+        return (self.path / _checked(name, self.path)).open("rb")
+
+    def close(self) -> None:
+        pass
+
+    def _count(self, size: int, name: str) -> None:
+        """Files on disk unpack to nothing, so a folder may be of any size."""
+
+
+class _SingleFile(Source):
+    """One file, perhaps compressed: its member is its name without the ``.gz`` or ``.xz``."""
+
+    def _names(self) -> Iterable[str]:
+        packed = self.path.suffix.lower() in _OPENERS
+        return [self.path.stem if packed else self.path.name]
+
+    def _open(self, name: str) -> IO[bytes]:
+        if name not in self._names():
+            raise KeyError(name)
+        opener = _OPENERS.get(self.path.suffix.lower())
+        return self.path.open("rb", buffering=0) if opener is None else opener(self.path, "rb")
+
+    def close(self) -> None:
+        pass
+
+
+class _Zip(Source):
+    def __init__(self, path: Path, limits: Limits) -> None:
+        super().__init__(path, limits)
+        with self._damage_as_archive_error():
+            self._zip = zipfile.ZipFile(path)
+        # Some Windows programs store the names of members with backslashes.
+        self._stored: dict[str, zipfile.ZipInfo] = {}
+        for info in self._zip.infolist():
+            if not info.is_dir():
+                self._check(info)
+                self._stored[_checked(info.filename, path)] = info
+
+    def _check(self, info: zipfile.ZipInfo) -> None:
+        kind = stat.S_IFMT(info.external_attr >> 16)
+        if kind not in (0, stat.S_IFREG):
+            raise ArchiveError(
+                f"{self._where(info.filename)} is a link or a device: expected plain files"
+            )
+
+    def _names(self) -> Iterable[str]:
+        return list(self._stored)
+
+    def _open(self, name: str) -> IO[bytes]:
+        return self._zip.open(self._stored[name])
+
+    def close(self) -> None:
+        self._zip.close()
+
+
+class _Tar(Source):
+    def __init__(self, path: Path, limits: Limits) -> None:
+        super().__init__(path, limits)
+        self._stored: dict[str, tarfile.TarInfo] = {}
+        self._complete = False
+        with self._damage_as_archive_error():
+            self._tar = tarfile.open(path)  # noqa: SIM115 - closed by close()
+
+    def _infos(self) -> Iterator[tuple[str, tarfile.TarInfo]]:
+        """Walk the headers, checking each; what was walked is remembered by tarfile."""
+        for info in self._tar:
+            if info.isdir():
+                continue
+            if not info.isreg():
+                raise ArchiveError(
+                    f"{self._where(info.name)} is a link or a device: expected plain files"
+                )
+            name = _checked(info.name, self.path)
+            self._stored[name] = info
+            yield name, info
+        self._check_end()
+
+    def _check_end(self) -> None:
+        """Refuse a tar cut at the edge of a member, which tarfile takes for its end."""
+        file = cast(Any, self._tar.fileobj)
+        file.seek(self._tar.offset)
+        end = file.read(tarfile.BLOCKSIZE)
+        if len(end) < tarfile.BLOCKSIZE or end.strip(b"\0"):
+            raise ArchiveError(
+                f"{self.path} is cut short or damaged after {len(self._stored):,} files: "
+                "expected the two empty blocks that end a tar"
+            )
+        self._complete = True
+
+    def _names(self) -> Iterable[str]:
+        return (name for name, _ in self._infos())
+
+    def _open(self, name: str) -> IO[bytes]:
+        if name not in self._stored and not self._complete:
+            for _ in self._infos():
+                pass
+        return cast(IO[bytes], self._tar.extractfile(self._stored[name]))
+
+    def iter_members(self, suffixes: tuple[str, ...] | None = None) -> Iterator[tuple[str, bytes]]:
+        infos = iter(self._infos())
+        seen = 0
+        while True:
+            with self._damage_as_archive_error():
+                entry = next(infos, None)
+            if entry is None:
+                return
+            seen += 1
+            if seen > self.limits.members:
+                raise ArchiveError(
+                    f"{self.path} holds more than {self.limits.members:,} files: "
+                    "expected a set of face images or a CSV"
+                )
+            if _wanted(entry[0], suffixes):
+                yield entry[0], self.read(entry[0])
+
+    def close(self) -> None:
+        self._tar.close()
+
+
+def open_source(
+    path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS
+) -> AbstractContextManager[Source]:
+    """Open a folder, an archive or a single file, perhaps compressed, for reading in place.
+
+    Parameters
+    ----------
+    path : path-like
+        A folder; a ``.zip``; a ``.tar``, plain or compressed by gzip, xz or bzip2; or any other
+        file, which is its own only member, decompressed if its name ends in ``.gz``, ``.xz`` or
+        ``.bz2``.
+    limits : Limits
+        How much it may hold.
+
+    Returns
+    -------
+    Source
+        To be used as a context manager.
+
+    Raises
+    ------
+    MissingPathError
+        If nothing is there.
+    ArchiveError
+        If it is not an archive of the kind that its name says, or is unsafe.
+
+    Examples
+    --------
+    >>> import tempfile, zipfile
+    >>> from pathlib import Path
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "faces.zip"
+    ...     with zipfile.ZipFile(path, "w") as archive:
+    ...         archive.writestr("happy/1.png", b"...")
+    ...     with open_source(path) as source:
+    ...         source.members()
+    ['happy/1.png']
+    """
+    path = Path(path).expanduser()
+    if not path.exists():
+        raise MissingPathError(f"{path} does not exist: expected a folder, an archive or a CSV")
+    name = path.name.lower()
+    kind: type[Source] = _SingleFile
+    if path.is_dir():
+        kind = _Folder
+    elif name.endswith(".zip"):
+        kind = _Zip
+    elif name.endswith(_TAR_SUFFIXES):
+        kind = _Tar
+    return kind(path, limits)
+
+
+def _checked(name: str, path: Path) -> str:
+    """Return the name of a member with forward slashes, or refuse one that leaves the archive."""
+    posix = name.replace("\\", "/")
+    parts = PurePosixPath(posix).parts
+    if posix.startswith("/") or ".." in parts or ":" in posix.split("/")[0] or "\0" in posix:
+        raise ArchiveError(
+            f"{path} has a member {name!r} whose path leaves the archive: "
+            "expected relative paths without '..'"
+        )
+    return str(PurePosixPath(posix))
+
+
+def _wanted(name: str, suffixes: tuple[str, ...] | None) -> bool:
+    parts = name.split("/")
+    if parts[0] == "__MACOSX" or any(part.startswith(".") for part in parts):
+        return False
+    return suffixes is None or name.lower().endswith(suffixes)
+
+
+def _damage(place: str, error: Exception) -> ArchiveError:
+    reason = str(error) or type(error).__name__
+    return ArchiveError(f"{place} is damaged or cut short ({reason}): get the file again")
