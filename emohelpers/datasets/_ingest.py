@@ -1,0 +1,207 @@
+"""What the loaders of image files share: what to do with bad ones, batches, duplicates."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from pathlib import PurePosixPath
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from emohelpers.datasets._archives import Source
+from emohelpers.datasets._cache import ImageWriter
+from emohelpers.datasets._images import decode
+from emohelpers.errors import (
+    ArchiveError,
+    ConfigurationError,
+    EmohelpersError,
+    ImageError,
+    MissingPathError,
+)
+
+__all__ = ["Faults", "digest", "image_size", "mark_duplicates", "missing_splits", "write_images"]
+
+_BATCH_BYTES = 16 * 2**20
+
+
+class Faults:
+    """What is wrong with single rows or files: raised at once, or collected.
+
+    Parameters
+    ----------
+    on_error : str
+        ``"raise"`` or ``"skip"``.
+
+    Raises
+    ------
+    ConfigurationError
+        If it is neither.
+
+    Examples
+    --------
+    >>> faults = Faults("skip")
+    >>> faults.add("row 3", ImageError("row 3 is no image"))
+    >>> faults.skipped
+    [('row 3', 'row 3 is no image')]
+    """
+
+    def __init__(self, on_error: str) -> None:
+        if on_error not in ("raise", "skip"):
+            raise ConfigurationError(f"on_error={on_error!r}: expected 'raise' or 'skip'")
+        self.on_error = on_error
+        self.skipped: list[tuple[str, str]] = []
+
+    def add(self, where: str, error: EmohelpersError) -> None:
+        """Raise the error, or note that what stands at a place is left out for it."""
+        if self.on_error == "raise":
+            raise error
+        self.skipped.append((where, str(error)))
+
+
+def image_size(size: int | Sequence[int] | None) -> tuple[int, int] | None:
+    """Return a size as height and width.
+
+    Parameters
+    ----------
+    size : int, pair of int or None
+        A side of a square, or height and width, in pixels.
+
+    Returns
+    -------
+    tuple of int or None
+        None where none is given.
+
+    Raises
+    ------
+    ConfigurationError
+        If it is not a size from 8 to 4,096 pixels.
+
+    Examples
+    --------
+    >>> image_size(48)
+    (48, 48)
+    """
+    if size is None:
+        return None
+    sides = (size, size) if isinstance(size, int | np.integer) else tuple(size)
+    whole = all(isinstance(side, int | np.integer) and 8 <= side <= 4096 for side in sides)
+    if len(sides) != 2 or not whole:
+        raise ConfigurationError(
+            f"size={size!r}: expected a number of pixels from 8 to 4096, or (height, width)"
+        )
+    return int(sides[0]), int(sides[1])
+
+
+def digest(pixels: NDArray[np.uint8]) -> bytes:
+    """Return 16 bytes that tell one image's pixels from another's."""
+    return hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=16).digest()
+
+
+def write_images(
+    source: Source,
+    names: Iterable[str],
+    writer: ImageWriter,
+    faults: Faults,
+    *,
+    size: tuple[int, int] | None = None,
+    color: bool | None = None,
+) -> tuple[list[int], list[bytes]]:
+    """Decode images and write them a batch at a time, so that memory stays bounded.
+
+    Parameters
+    ----------
+    source : Source
+        Where they lie.
+    names : iterable of str
+        Its members, best in the order of `Source.members`: any other is slow in a compressed tar.
+        A member that is named twice in a row is written twice.
+    writer : ImageWriter
+        Takes batches of shape (k, height, width, channels), uint8 in 0..255.
+    faults : Faults
+        Takes members that can not be read or decoded.
+    size : tuple of int, optional
+        Height and width; None for those of the first image.
+    color : bool, optional
+        True for red, green and blue, False for grey, None for what the first image has.
+
+    Returns
+    -------
+    written : list of int
+        The positions in `names` of what was written, in order.
+    digests : list of bytes
+        A digest of each written image's pixels.
+
+    Raises
+    ------
+    EmohelpersError
+        Of what can not be read or decoded, unless `faults` collects it.
+    """
+    written: list[int] = []
+    digests: list[bytes] = []
+    batch: list[NDArray[np.uint8]] = []
+    last: tuple[str, NDArray[np.uint8] | None] = ("", None)
+    for position, name in enumerate(names):
+        if name != last[0]:
+            last = name, _read_image(source, name, faults, size=size, color=color)
+        pixels = last[1]
+        if pixels is None:
+            continue
+        size, color = pixels.shape[:2], pixels.shape[2] == 3
+        written.append(position)
+        digests.append(digest(pixels))
+        batch.append(pixels)
+        if len(batch) * pixels.nbytes >= _BATCH_BYTES:
+            writer.append(np.stack(batch))
+            batch.clear()
+    if batch:
+        writer.append(np.stack(batch))
+    return written, digests
+
+
+def _read_image(
+    source: Source, name: str, faults: Faults, *, size: tuple[int, int] | None, color: bool | None
+) -> NDArray[np.uint8] | None:
+    try:
+        where = str(PurePosixPath(source.path.name) / name)
+        return decode(source.read(name), where=where, size=size, color=color)
+    except (ImageError, ArchiveError, MissingPathError) as error:
+        faults.add(name, error)
+        return None
+
+
+def mark_duplicates(digests: Sequence[bytes], splits: pd.Series) -> pd.DataFrame:
+    """Find images with identical pixels, and those among them that cross splits.
+
+    Parameters
+    ----------
+    digests : sequence of bytes, length n
+        Equal where images are.
+    splits : Series of str, length n
+        The split of each image; missing values count as one split.
+
+    Returns
+    -------
+    DataFrame of n rows
+        ``duplicate_of`` (Int64): the position of the first identical image, missing for the first;
+        ``leaks`` (bool): an identical image stands in another split.
+
+    Examples
+    --------
+    >>> mark_duplicates([b"a", b"b", b"a"], pd.Series(["train", "train", "test"]))
+       duplicate_of  leaks
+    0          <NA>   True
+    1          <NA>  False
+    2             0   True
+    """
+    groups = pd.Series(pd.factorize(np.array(digests, dtype=object))[0], dtype=np.int64)
+    positions = np.arange(len(groups))
+    first = pd.Series(positions).groupby(groups).transform("first").to_numpy(np.int64)
+    codes = pd.Series(pd.factorize(splits.to_numpy(dtype=object))[0], dtype=np.int64)
+    n_splits = codes.groupby(groups).transform("nunique")
+    duplicate_of = pd.Series(first, dtype="Int64").mask(first == positions)
+    return pd.DataFrame({"duplicate_of": duplicate_of, "leaks": (n_splits > 1).to_numpy(bool)})
+
+
+def missing_splits(n: int) -> pd.Series:
+    """Return the ``split`` column of a source that has no splits: `n` missing values."""
+    return pd.Series([None] * n, dtype="str")
