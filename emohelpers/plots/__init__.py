@@ -1,0 +1,35 @@
+"""Figures from numbers, in one house style, sized for slides.
+
+Functions that draw one chart take ``ax=None`` and return the Axes; those that draw a grid of
+pictures return the Figure. No function takes a model. Figures made here belong to their caller
+alone: pyplot does not know them, so none is left open. In a notebook, end the cell with the figure
+(``plots.class_counts(counts).figure``); in a script, `save` it or pass an ``ax`` of pyplot's own.
+"""
+
+from emohelpers.plots._charts import class_counts, intervals, learning_curves
+from emohelpers.plots._images import (
+    augmentation_strip,
+    image_grid,
+    mean_faces,
+    prediction_gallery,
+    sample_grid,
+)
+from emohelpers.plots._matrices import confusion_matrix, rater_disagreement
+from emohelpers.plots._style import EMOTION_COLORS, SlideFigure, save, style
+
+__all__ = [
+    "EMOTION_COLORS",
+    "SlideFigure",
+    "augmentation_strip",
+    "class_counts",
+    "confusion_matrix",
+    "image_grid",
+    "intervals",
+    "learning_curves",
+    "mean_faces",
+    "prediction_gallery",
+    "rater_disagreement",
+    "sample_grid",
+    "save",
+    "style",
+]

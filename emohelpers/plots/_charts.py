@@ -1,0 +1,245 @@
+"""Bars, curves and intervals: class counts, learning curves, metrics."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from emohelpers.errors import ConfigurationError
+from emohelpers.plots._style import (
+    BLUE,
+    FAINT,
+    INK,
+    ORANGE,
+    SERIES_COLORS,
+    SMALL,
+    SlideFigure,
+    axes_or_new,
+    color_of,
+    settle_ticks,
+    style,
+)
+
+__all__ = ["class_counts", "intervals", "learning_curves"]
+
+_MARKERS = ("o", "s", "D", "^", "v", "P")
+
+
+@style()
+def class_counts(counts: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Draw how many images each class has, grouped by split.
+
+    Parameters
+    ----------
+    counts : DataFrame of int
+        A row for each class and a column for each split, as `FaceDataset.counts` returns them. A
+        column ``total`` is drawn only where it stands alone; then each emotion has its own colour.
+    ax : Axes, optional
+        Where to draw; a new figure unless given.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ConfigurationError
+        If the table is empty.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> counts = pd.DataFrame({"train": [7215, 436]}, index=["happiness", "disgust"])
+    >>> [int(bar.get_width()) for bar in class_counts(counts).patches]
+    [7215, 436]
+    """
+    if counts.empty:
+        raise ConfigurationError("an empty table of counts: expected a row for each class")
+    splits = [name for name in counts if name != "total"] or ["total"]
+    ax = axes_or_new(ax)
+    middles = np.arange(len(counts))
+    height = 0.82 / len(splits)
+    size = SMALL if len(counts) * len(splits) <= 24 else SMALL - 2
+    for k, split in enumerate(splits):
+        colors: Any = SERIES_COLORS[k]
+        if len(splits) == 1:
+            colors = [color_of(str(name), 0) for name in counts.index]
+        places = middles + (k - (len(splits) - 1) / 2) * height
+        bars = ax.barh(places, counts[split], height * 0.92, color=colors, label=str(split))
+        ax.bar_label(bars, fmt="{:,.0f}", padding=4, fontsize=size, color=INK)
+    ax.set_yticks(middles, labels=[str(name) for name in counts.index])
+    ax.invert_yaxis()
+    ax.margins(x=0.1, y=0.02)
+    ax.set_xlabel("images")
+    ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    ax.grid(axis="x", color=FAINT)
+    ax.spines["left"].set_visible(False)
+    if len(splits) > 1:
+        ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(splits), borderaxespad=0.2)
+    settle_ticks(ax)
+    return ax
+
+
+_HISTORY = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy")
+
+
+@style()
+def learning_curves(history: pd.DataFrame) -> SlideFigure:
+    """Draw loss and accuracy by epoch, and mark where the validation loss turns.
+
+    Epochs after the lowest validation loss are shaded: from there on the network learns the
+    training images by heart. The best validation accuracy is marked by a star.
+
+    Parameters
+    ----------
+    history : DataFrame
+        A row for each epoch with the columns ``epoch``, ``loss``, ``accuracy``, ``val_loss`` and
+        ``val_accuracy`` (accuracies in 0..1), as `training.fit` returns it.
+
+    Returns
+    -------
+    SlideFigure
+        With two Axes, loss and accuracy.
+
+    Raises
+    ------
+    ConfigurationError
+        If a column is missing or there is no epoch.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> history = pd.DataFrame(
+    ...     {
+    ...         "epoch": [1, 2, 3],
+    ...         "loss": [1.9, 1.2, 0.6],
+    ...         "accuracy": [0.2, 0.6, 0.9],
+    ...         "val_loss": [1.8, 1.4, 1.7],
+    ...         "val_accuracy": [0.3, 0.5, 0.6],
+    ...     }
+    ... )
+    >>> [ax.get_ylabel() for ax in learning_curves(history).axes]
+    ['loss (cross-entropy)', 'accuracy']
+    """
+    missing = [name for name in _HISTORY if name not in history]
+    if missing or len(history) == 0:
+        raise ConfigurationError(
+            f"a history of {len(history)} epochs without {', '.join(missing) or 'a row'}: expected "
+            f"the columns {', '.join(_HISTORY)} and at least one epoch"
+        )
+    epochs = history["epoch"].to_numpy()
+    turn = epochs[int(history["val_loss"].to_numpy().argmin())]
+    figure = SlideFigure()
+    for ax, metric in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        marker = "o" if len(history) <= 3 else ""
+        ax.plot(epochs, history[metric], color=BLUE, marker=marker, label="training")
+        validation = history[f"val_{metric}"]
+        ax.plot(epochs, validation, "--", color=ORANGE, marker=marker, label="validation")
+        ax.axvline(turn, color=INK, linewidth=1.2, linestyle=":")
+        if turn < epochs[-1]:
+            ax.axvspan(turn, epochs[-1], color=FAINT, alpha=0.45, linewidth=0)
+        ax.set_xlabel("epoch")
+        ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        ax.grid(axis="y", color=FAINT)
+        settle_ticks(ax)
+    loss, accuracy = figure.axes
+    course = f"turns at epoch {turn}" if turn < epochs[-1] else "falls to the end"
+    loss.set(ylabel="loss (cross-entropy)", title=f"validation loss {course}")
+    best = int(history["val_accuracy"].to_numpy().argmax())
+    value = history["val_accuracy"].iloc[best]
+    accuracy.plot(epochs[best], value, "*", color=ORANGE, markersize=20, markeredgecolor=INK)
+    accuracy.set(ylabel="accuracy", title=f"best validation {value:.1%}, epoch {epochs[best]}")
+    accuracy.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0%}"))
+    for ax in (loss, accuracy):
+        ax.title.set(fontsize=13)
+    handles, labels = loss.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2)
+    return figure
+
+
+@style()
+def intervals(
+    scores: Mapping[str, Mapping[str, Any]],
+    *,
+    metrics: Sequence[str] = ("precision", "recall", "f1"),
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw metrics as dots on their intervals, a row for each class (or network, or group).
+
+    Parameters
+    ----------
+    scores : mapping of str to mapping
+        For each row its metrics, each a mapping with ``value``, ``low`` and ``high`` in 0..1: the
+        ``per_class`` of `evaluation.evaluate`, or ``{"my network": scores}``.
+    metrics : sequence of str
+        Which of them to draw, at most six.
+    ax : Axes, optional
+        Where to draw; a new figure unless given.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ConfigurationError
+        If there is no row, a metric is missing, or a value lies outside its interval.
+
+    Examples
+    --------
+    >>> scores = {"fear": {"recall": {"value": 0.4, "low": 0.36, "high": 0.44}}}
+    >>> ax = intervals(scores, metrics=["recall"])
+    >>> ax.lines[0].get_xdata().tolist()
+    [0.4]
+    """
+    if not scores or not 1 <= len(metrics) <= len(_MARKERS):
+        raise ConfigurationError(
+            f"{len(scores)} rows of {len(metrics)} metrics: expected at least one row and 1 to "
+            f"{len(_MARKERS)} metrics"
+        )
+    ax = axes_or_new(ax)
+    middles = np.arange(len(scores))
+    gap = 0.7 / len(metrics)
+    for k, metric in enumerate(metrics):
+        low, value, high = _interval_arrays(scores, metric)
+        ax.errorbar(
+            value,
+            middles + (k - (len(metrics) - 1) / 2) * gap,
+            xerr=[value - low, high - value],
+            fmt=_MARKERS[k],
+            color=SERIES_COLORS[k],
+            elinewidth=2.4,
+            label=metric.replace("_", " ").replace("f1", "F1"),
+        )
+    for edge in middles[:-1] + 0.5:
+        ax.axhline(edge, color=FAINT, linewidth=0.8)
+    ax.set_yticks(middles, labels=list(scores))
+    ax.set_ylim(len(scores) - 0.5, -0.5)
+    ax.set(xlim=(0, 1), xlabel="value, with its 95% interval")
+    ax.grid(axis="x", color=FAINT)
+    ax.spines["left"].set_visible(False)
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(metrics), borderaxespad=0.2)
+    settle_ticks(ax)
+    return ax
+
+
+def _interval_arrays(scores: Mapping[str, Mapping[str, Any]], metric: str) -> Any:
+    """Return one metric's lows, values and highs, (3, rows)."""
+    rows = []
+    for name, entry in scores.items():
+        try:
+            low, value, high = (float(entry[metric][key]) for key in ("low", "value", "high"))
+        except (KeyError, TypeError) as error:
+            raise ConfigurationError(
+                f"{name}: no {metric} with value, low and high among {', '.join(map(str, entry))}"
+            ) from error
+        if not low <= value <= high:
+            raise ConfigurationError(
+                f"{name}: {metric} {value} lies outside its interval {low} to {high}"
+            )
+        rows.append((low, value, high))
+    return np.array(rows).T
