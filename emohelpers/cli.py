@@ -1,0 +1,208 @@
+"""The command ``emohelpers``: the package's functions for the shell."""
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from emohelpers import __version__
+from emohelpers._cli_data import app as data_app
+from emohelpers.errors import EmohelpersError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="emohelpers",
+    help="Recognise facial expressions: data sets, training and honest figures.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(data_app, name="data")
+
+JSON = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+CACHE = Annotated[
+    Path | None, typer.Option(help="Where decoded images are kept; the user's cache without it.")
+]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"emohelpers {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@contextlib.contextmanager
+def _standard_output_kept(clean: bool) -> Iterator[None]:
+    """Send what libraries print to standard error, so that only JSON is on standard output."""
+    with contextlib.redirect_stdout(sys.stderr) if clean else contextlib.nullcontext():
+        yield
+
+
+@app.command()
+def recipes(as_json: JSON = False) -> None:
+    """List the systems that 'train' knows."""
+    from dataclasses import asdict
+
+    from emohelpers.recipes import RECIPES
+
+    if as_json:
+        typer.echo(json.dumps({name: asdict(recipe) for name, recipe in RECIPES.items()}))
+        return
+    width = max(map(len, RECIPES))
+    for name, recipe in RECIPES.items():
+        typer.echo(f"{name:<{width}}  {recipe.dataset:<10}  {recipe.summary}")
+
+
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="One of those that 'emohelpers recipes' lists.")],
+    data: Annotated[
+        Path | None, typer.Option(help="Where the data set lies; toy faces need none.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The folder to write to [default: runs/RECIPE].")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="In place of the recipe's.")] = None,
+    seed: Annotated[int, typer.Option(help="Of weights, batches and augmentation.")] = 0,
+    cache: CACHE = None,
+    as_json: JSON = False,
+) -> None:
+    """Train a recipe; started again after a stop, it goes on where it was."""
+    from emohelpers import publishing
+    from emohelpers import recipes as known
+
+    chosen = known.get(recipe)
+    directory = out or Path("runs") / recipe
+    with _standard_output_kept(as_json):
+        saved = known.train(
+            chosen,
+            data,
+            directory=directory,
+            epochs=epochs,
+            seed=seed,
+            cache=cache,
+            verbose=1 if sys.stderr.isatty() else 2,
+        )
+    result = {
+        "recipe": recipe,
+        "directory": str(directory),
+        "parameters": saved.model.count_params(),
+        **publishing.best_epoch(directory, monitor=chosen.monitor),
+    }
+    if as_json:
+        typer.echo(json.dumps(result))
+        return
+    typer.echo(
+        f"{directory}: {result['parameters']:,} parameters, best of {result['epochs']} epochs "
+        f"{result['best_epoch']} with validation accuracy {result['val_accuracy']:.4f}"
+    )
+
+
+@app.command()
+def evaluate(
+    model_dir: Annotated[Path, typer.Argument(help="A folder that 'train' wrote.")],
+    data: Annotated[
+        Path | None, typer.Option(help="Where the data set lies; toy faces need none.")
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="Which data set it is; the recipe's own without it.")
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="A CSV of expression labels, for utkface.")
+    ] = None,
+    views: Annotated[int, typer.Option(help="1, or 2 to average with the mirror image.")] = 1,
+    cache: CACHE = None,
+    write: Annotated[
+        bool, typer.Option("--write", help="Also write the JSON object into MODEL_DIR.")
+    ] = False,
+    as_json: JSON = False,
+) -> None:
+    """Score a trained network by the protocol, with intervals."""
+    from emohelpers import publishing
+
+    with _standard_output_kept(as_json):
+        saved = publishing.open_model(model_dir)
+        options: dict[str, Any] = {"labels": labels} if labels else {}
+        faces = saved.load(dataset or saved.recipe["dataset"], data, cache=cache, **options)
+        result = publishing.metrics(saved, faces, views=views)
+    if write:
+        publishing.write_metrics(saved, result)
+    if as_json:
+        typer.echo(json.dumps(result))
+        return
+    typer.echo(
+        f"{result['recipe']} ({result['parameters']:,} parameters) on {result['dataset']}, "
+        f"{result['views']} view{'s' if views > 1 else ''}, 95% intervals"
+    )
+    typer.echo(_scores_text(result["scores"]))
+
+
+@app.command()
+def report(
+    folders: Annotated[
+        list[Path] | None, typer.Argument(help="Folders of published networks [saved_models/*].")
+    ] = None,
+    update: Annotated[
+        list[Path] | None,
+        typer.Option(help="A Markdown file whose table between the results markers is renewed."),
+    ] = None,
+    as_json: JSON = False,
+) -> None:
+    """Print the results table of published networks, made from their metrics files."""
+    from emohelpers import publishing
+
+    found = folders or sorted(
+        {path.parent for path in Path("saved_models").glob("*/metrics*.json")}
+    )
+    table = publishing.results_table(found)
+    if as_json:
+        typer.echo(json.dumps({"results": table.to_dict("records")}))
+    else:
+        typer.echo(publishing.markdown(table))
+    for path in update or []:
+        publishing.renew_table(path, table)
+
+
+def _scores_text(scores: dict[str, Any]) -> str:
+    """Lay out the scores of each part: the overall figures, then those of each class."""
+    from emohelpers import evaluation
+
+    lines = []
+    for part, score in scores.items():
+        lines.append(f"\n{part}: {score['n']:,} images")
+        for name in ("accuracy", "balanced_accuracy", "macro_f1"):
+            figure = score[name]
+            lines.append(
+                f"  {name.replace('_', ' '):<18} {figure['value']:.4f} "
+                f"({figure['low']:.4f} to {figure['high']:.4f})"
+            )
+        table = evaluation.per_class_table(score)[["n", "precision", "recall", "f1"]]
+        lines.append(table.rename_axis(None).to_string(float_format="{:.3f}".format))
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Run the command; a user's mistake is a message on standard error and exit status 1."""
+    try:
+        app()
+    except EmohelpersError as error:
+        typer.echo(f"emohelpers: {error}", err=True)
+        raise SystemExit(1) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,241 @@
+"""The named systems: data, preparation, network, optimiser and schedule of each, as data."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from emohelpers.datasets import EMOTIONS, load
+from emohelpers.errors import ConfigurationError
+
+__all__ = ["RECIPES", "Recipe", "get", "train"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a training does, without how.
+
+    Parameters
+    ----------
+    name : str
+        What ``emohelpers train`` calls it.
+    summary : str
+        One sentence.
+    dataset : str
+        The source, as in `emohelpers.datasets.load`.
+    network : str
+        A builder of `emohelpers.models`.
+    dataset_options, network_options : mapping
+        Further arguments of the loader and of the builder.
+    emotions : sequence of str
+        The classes, in label order.
+    size : int
+        Height and width of the images, in pixels.
+    color : bool
+        Three channels in place of one.
+    augmentation : str, optional
+        A preset of `emohelpers.augmentation.pipeline`.
+    class_weights : float
+        The exponent of scikit-learn's balanced class weights: 1 balances in full, 0 not at all.
+    optimizer : str
+        The name of a class of `keras.optimizers`.
+    optimizer_options : mapping
+        Its arguments, but for the learning rate.
+    learning_rate : float
+        At the first step.
+    schedule : str
+        ``"constant"``, or ``"cosine"``: down to zero at the last epoch.
+    label_smoothing : float
+        See `emohelpers.training.fit`.
+    batch_size, epochs, patience : int
+        See `emohelpers.training.fit`.
+    monitor : str
+        What chooses the best epoch, ``"val_accuracy"`` or ``"val_loss"``.
+    reported : mapping
+        The figures of the system's authors, where it is not the project's own.
+    """
+
+    name: str
+    summary: str
+    dataset: str
+    network: str
+    dataset_options: Mapping[str, Any] = field(default_factory=dict)
+    network_options: Mapping[str, Any] = field(default_factory=dict)
+    emotions: tuple[str, ...] = EMOTIONS[:7]
+    size: int = 48
+    color: bool = False
+    augmentation: str | None = None
+    class_weights: float = 0.0
+    optimizer: str = "Adam"
+    optimizer_options: Mapping[str, Any] = field(default_factory=dict)
+    learning_rate: float = 1e-3
+    schedule: str = "constant"
+    label_smoothing: float = 0.0
+    batch_size: int = 64
+    epochs: int = 100
+    patience: int = 0
+    monitor: str = "val_accuracy"
+    reported: Mapping[str, float] = field(default_factory=dict)
+
+
+RECIPES: Mapping[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe(
+            name="fer-baseline",
+            summary="Three convolutions on FER2013, trained with care.",
+            dataset="fer2013",
+            network="baseline_cnn",
+            augmentation="light",
+            class_weights=0.5,
+            optimizer_options={"use_ema": True, "ema_momentum": 0.999},
+            schedule="cosine",
+            label_smoothing=0.1,
+            epochs=60,
+            reported={"macro_f1": 0.57},
+        ),
+        Recipe(
+            name="toy-baseline",
+            summary="The same network, trained on drawn faces alone.",
+            dataset="toyfaces",
+            network="baseline_cnn",
+            network_options={"filters": (32, 64, 128)},
+            augmentation="light",
+            schedule="cosine",
+            label_smoothing=0.1,
+            epochs=20,
+        ),
+    )
+}
+"""Every recipe by its name."""
+
+
+def get(name: str) -> Recipe:
+    """Return a recipe by its name.
+
+    Parameters
+    ----------
+    name : str
+        One of `RECIPES`.
+
+    Returns
+    -------
+    Recipe
+        The recipe.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is none of that name.
+
+    Examples
+    --------
+    >>> get("fer-baseline").dataset
+    'fer2013'
+    """
+    if name not in RECIPES:
+        raise ConfigurationError(f"no recipe {name!r}: expected one of {', '.join(RECIPES)}")
+    return RECIPES[name]
+
+
+def train(
+    recipe: Recipe,
+    path: str | Path | None = None,
+    *,
+    directory: str | Path,
+    epochs: int | None = None,
+    seed: int = 0,
+    cache: str | Path | None = None,
+    verbose: int | str = "auto",
+) -> Any:
+    """Train a recipe from its data to a folder that `emohelpers.publishing.open_model` opens.
+
+    Started again with the same arguments, it goes on where it was stopped.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        One of `RECIPES`, or your own.
+    path : path, optional
+        Where the data set lies; toy faces need none.
+    directory : path
+        Gets ``model.keras``, ``recipe.json``, ``history.csv`` and ``state.npz``.
+    epochs : int, optional
+        In place of the recipe's; a cosine schedule ends there.
+    seed : int
+        Of the initial weights, dropout, augmentation and the order of the batches.
+    cache : path, optional
+        See `emohelpers.datasets.load`.
+    verbose : int or "auto"
+        See `emohelpers.training.fit`.
+
+    Returns
+    -------
+    emohelpers.publishing.SavedModel
+        With the weights of the best epoch.
+
+    Raises
+    ------
+    ConfigurationError
+        If a part of the recipe is not known, or the folder holds another training.
+    """
+    import keras
+
+    from emohelpers import augmentation, evaluation, models, publishing, sampling, training
+
+    epochs = epochs or recipe.epochs
+    data = load(
+        recipe.dataset,
+        path,
+        size=recipe.size,
+        color=recipe.color,
+        cache=cache,
+        **recipe.dataset_options,
+    ).keep_classes(recipe.emotions)
+    rows = evaluation.training_rows(data)
+    keras.utils.set_random_seed(seed)
+    builder = getattr(models, recipe.network, None)
+    if recipe.network not in models.__all__ or builder is None:
+        raise ConfigurationError(
+            f"recipe {recipe.name}: no network {recipe.network!r}: expected one of "
+            f"{', '.join(models.__all__)}"
+        )
+    model = builder(data.images.shape[1:], len(recipe.emotions), **recipe.network_options)
+    balanced = sampling.class_weights(rows.labels, len(recipe.emotions))
+    weights = {label: weight**recipe.class_weights for label, weight in balanced.items()}
+    directory = Path(directory)
+    training.fit(
+        model,
+        rows,
+        data.split("validation"),
+        directory=directory,
+        epochs=epochs,
+        batch_size=recipe.batch_size,
+        optimizer=_optimizer(recipe, steps=epochs * -(-len(rows) // recipe.batch_size)),
+        augmentation=recipe.augmentation and augmentation.pipeline(recipe.augmentation, seed=seed),
+        class_weights=weights if recipe.class_weights else None,
+        label_smoothing=recipe.label_smoothing,
+        monitor=recipe.monitor,
+        patience=recipe.patience,
+        seed=seed,
+        verbose=verbose,
+    )
+    return publishing.save(
+        model, {**asdict(recipe), "epochs": epochs, "seed": seed}, directory=directory
+    )
+
+
+def _optimizer(recipe: Recipe, *, steps: int) -> Any:
+    import keras
+
+    if recipe.schedule not in ("constant", "cosine"):
+        raise ConfigurationError(
+            f"recipe {recipe.name}: no schedule {recipe.schedule!r}: expected 'constant' or "
+            "'cosine'"
+        )
+    rate = recipe.learning_rate
+    if recipe.schedule == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(recipe.learning_rate, steps)
+    return getattr(keras.optimizers, recipe.optimizer)(
+        learning_rate=rate, **recipe.optimizer_options
+    )

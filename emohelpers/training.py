@@ -1,0 +1,352 @@
+"""Training that writes its state as it goes and continues where it was cut off."""
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+
+from emohelpers.datasets import FaceDataset
+from emohelpers.errors import ConfigurationError
+
+__all__ = ["HISTORY_COLUMNS", "fit"]
+
+HISTORY_COLUMNS = (
+    "epoch",
+    "loss",
+    "accuracy",
+    "val_loss",
+    "val_accuracy",
+    "learning_rate",
+    "seconds",
+)
+"""The columns of ``history.csv``; epochs count from 1."""
+
+_STATE = "state.npz"
+
+
+class _Batches(keras.utils.PyDataset):
+    """Batches of uint8 images and one-hot labels, in an order that depends on seed and epoch only.
+
+    Only a batch at a time is read from the memory map.
+    """
+
+    def __init__(
+        self, data: FaceDataset, n_outputs: int, batch_size: int, *, seed: int | None = None
+    ) -> None:
+        super().__init__()
+        self.images = data.images
+        self.targets = _targets(data.labels, n_outputs)
+        self.batch_size = batch_size
+        self.seed = seed
+        self.start_epoch(0)
+
+    def start_epoch(self, epoch: int) -> None:
+        """Draw the order of an epoch (the source's own order without a seed)."""
+        self.order = (
+            np.arange(len(self.targets))
+            if self.seed is None
+            else np.random.default_rng([self.seed, epoch]).permutation(len(self.targets))
+        )
+
+    @property
+    def num_batches(self) -> int:
+        return -(-len(self.targets) // self.batch_size)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        rows = self.order[index * self.batch_size : (index + 1) * self.batch_size]
+        # Reading in the order of the file is kinder to the disk than reading at random.
+        rows = np.sort(rows)
+        return np.asarray(self.images[rows]), self.targets[rows]
+
+
+def _targets(labels: np.ndarray, n_outputs: int) -> np.ndarray:
+    """Return one-hot float32 rows, or one column of 0 and 1 for a network with one output."""
+    if n_outputs == 1:
+        return labels.astype(np.float32)[:, None]
+    return np.eye(n_outputs, dtype=np.float32)[labels]
+
+
+class _Recorder(keras.callbacks.Callback):
+    """Keep what has to survive: weights, optimiser and random state, history, best weights."""
+
+    def __init__(
+        self, directory: Path, batches: _Batches, *, signature: str, monitor: str, patience: int
+    ) -> None:
+        super().__init__()
+        self.directory = directory
+        self.batches = batches
+        self.signature = signature
+        self.monitor = monitor
+        self.patience = patience
+        self.history: list[dict[str, float]] = []
+        self.best: list[np.ndarray] = []
+        self.scored: list[np.ndarray] = []
+        self.started = 0.0
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch, from 1, whose monitored value is the best; 0 before the first."""
+        if not self.history:
+            return 0
+        values = [row[self.monitor] for row in self.history]
+        pick = np.nanargmin if self.monitor.endswith("loss") else np.nanargmax
+        return int(pick(values)) + 1 if not np.isnan(values).all() else 1
+
+    @property
+    def finished(self) -> bool:
+        """Whether as many epochs as `patience` have gone by without a better one."""
+        return bool(self.patience) and len(self.history) - self.best_epoch >= self.patience
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.started = time.perf_counter()
+        self.batches.start_epoch(epoch)
+
+    def on_test_end(self, logs: Any = None) -> None:
+        # With an exponential moving average these are the averaged weights, before they are
+        # swapped back: exactly what the validation figures belong to.
+        self.scored = [np.array(value) for value in self.model.get_weights()]
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        row = {name: float(value) for name, value in (logs or {}).items()}
+        row["epoch"] = epoch + 1
+        row["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        row["seconds"] = round(time.perf_counter() - self.started, 2)
+        self.history.append({name: row[name] for name in HISTORY_COLUMNS})
+        if self.best_epoch == epoch + 1 or not self.best:
+            self.best = self.scored
+        self.write()
+        if self.finished:
+            self.model.stop_training = True
+
+    def write(self) -> None:
+        """Write the state, then the history; a kill between the two loses nothing."""
+        arrays = {
+            f"{group}/{number:04d}": keras.ops.convert_to_numpy(variable)
+            for group, variables in _state(self.model).items()
+            for number, variable in enumerate(variables)
+        }
+        arrays |= {f"best/{number:04d}": value for number, value in enumerate(self.best)}
+        about = {"signature": self.signature, "history": self.history}
+        arrays["about"] = np.array(json.dumps(about))
+        temporary = self.directory / f"{_STATE}.{os.getpid()}.tmp"
+        with temporary.open("wb") as file:
+            np.savez(file, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(self.directory / _STATE)
+        self.write_history()
+
+    def write_history(self) -> None:
+        temporary = self.directory / f"history.csv.{os.getpid()}.tmp"
+        self.table().to_csv(temporary, index=False)
+        temporary.replace(self.directory / "history.csv")
+
+    def table(self) -> pd.DataFrame:
+        table = pd.DataFrame(self.history, columns=list(HISTORY_COLUMNS))
+        return table.astype({"epoch": int}).round(6)
+
+    def restore(self) -> None:
+        """Take up the state that an earlier run left in the directory, if there is one."""
+        path = self.directory / _STATE
+        if not path.exists():
+            return
+        with np.load(path, allow_pickle=False) as arrays:
+            about = json.loads(str(arrays["about"]))
+            if about["signature"] != self.signature:
+                raise ConfigurationError(
+                    f"{path} belongs to a training with another network, optimiser, data or seed: "
+                    "continue it with the same arguments, or choose another directory"
+                )
+            for group, variables in _state(self.model).items():
+                for number, variable in enumerate(variables):
+                    variable.assign(arrays[f"{group}/{number:04d}"])
+            best = sorted(name for name in arrays.files if name.startswith("best/"))
+            self.best = [arrays[name] for name in best]
+        self.history = about["history"]
+        self.write_history()
+
+
+def _state(model: Any) -> dict[str, list[Any]]:
+    """All that a step of training reads and changes: weights, random states, optimiser."""
+    return {"model": list(model.variables), "optimizer": list(model.optimizer.variables)}
+
+
+def _signature(model: Any, train: FaceDataset, options: Mapping[str, Any]) -> str:
+    """Digest what has to be the same for a training to be the same."""
+    state = {
+        group: [[variable.path.split("/")[-1], list(variable.shape)] for variable in variables]
+        for group, variables in _state(model).items()
+    }
+    labels = hashlib.sha256(np.ascontiguousarray(train.labels).tobytes()).hexdigest()
+    config = model.optimizer.get_config()
+    text = json.dumps([state, labels, list(train.images.shape), config, options], default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def fit(
+    model: Any,
+    train: FaceDataset,
+    validation: FaceDataset,
+    *,
+    directory: str | Path,
+    epochs: int,
+    batch_size: int = 64,
+    optimizer: Any = "adam",
+    augmentation: Any = None,
+    class_weights: Mapping[int, float] | None = None,
+    label_smoothing: float = 0.0,
+    monitor: str = "val_loss",
+    patience: int = 0,
+    seed: int = 0,
+    callbacks: Sequence[Any] = (),
+    verbose: int | str = "auto",
+) -> pd.DataFrame:
+    """Train a network, with its state on disk after every epoch.
+
+    Called again with the same arguments after it was stopped, even by SIGKILL, it continues after
+    the last finished epoch and ends with the weights that an uninterrupted run would have had on
+    the same machine. Called again after it ended, it only loads the best weights; with more
+    `epochs` it goes on.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Takes pixels in 0..255 of the data's shape; ends in softmax over the data's classes, or in
+        one sigmoid output for two classes. Its weights are trained in place.
+    train, validation : FaceDataset
+        To learn from, and to choose the best epoch with. Batches are read from the memory map.
+    directory : path
+        Gets ``history.csv`` and ``state.npz``; made if it is not there.
+    epochs : int
+        At most, counted from the start of the first run.
+    batch_size : int
+        Images in a step.
+    optimizer : str or keras.optimizers.Optimizer
+        Unbuilt. With ``use_ema=True`` the averaged weights are scored and kept.
+    augmentation : keras.Layer, optional
+        Applied to each training batch on the training device, see `emohelpers.augmentation`.
+    class_weights : mapping of int to float, optional
+        The weight of each class in the training loss, see `emohelpers.sampling.class_weights`.
+    label_smoothing : float
+        The share of each target that is spread over all classes, in [0, 1).
+    monitor : str
+        ``"val_loss"`` or ``"val_accuracy"``: chooses the best epoch.
+    patience : int
+        Stop after this many epochs without a better one; 0 never stops early.
+    seed : int
+        Of the order of the batches. Initial weights and dropout take theirs from
+        ``keras.utils.set_random_seed``.
+    callbacks : sequence of keras.callbacks.Callback
+        Further ones; what they remember is not part of the state on disk.
+    verbose : int or "auto"
+        As in ``keras.Model.fit``: 0 silent, 1 a progress bar, 2 a line for each epoch.
+
+    Returns
+    -------
+    DataFrame
+        The history, a row for each epoch, with the columns of `HISTORY_COLUMNS`; loss is the cross
+        entropy in nats, accuracies are shares, seconds are wall-clock. The model has the weights
+        of the best epoch.
+
+    Raises
+    ------
+    ConfigurationError
+        If data and model do not fit, or `directory` holds the state of another training.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from emohelpers import datasets, models, training
+    >>> faces = datasets.make_faces(64, seed=0)
+    >>> model = models.baseline_cnn(filters=(2, 2, 2), units=4)
+    >>> history = training.fit(
+    ...     model, faces, faces, directory=tempfile.mkdtemp(), epochs=2, verbose=0
+    ... )
+    >>> history["epoch"].tolist()
+    [1, 2]
+    """
+    n_outputs = _check(model, train, validation, epochs=epochs, monitor=monitor)
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    trainer = model if augmentation is None else keras.Sequential([augmentation, model])
+    trainer.compile(
+        optimizer=optimizer,
+        loss=keras.losses.BinaryCrossentropy(label_smoothing=label_smoothing)
+        if n_outputs == 1
+        else keras.losses.CategoricalCrossentropy(label_smoothing=label_smoothing),
+        metrics=["accuracy"],
+    )
+    trainer.build((None, *train.images.shape[1:]))
+    trainer.optimizer.build(trainer.trainable_variables)
+    batches = _Batches(train, n_outputs, batch_size, seed=seed)
+    options = {
+        "batch_size": batch_size,
+        "class_weights": class_weights,
+        "label_smoothing": label_smoothing,
+        "monitor": monitor,
+        "seed": seed,
+    }
+    recorder = _Recorder(
+        directory,
+        batches,
+        signature=_signature(trainer, train, options),
+        monitor=monitor,
+        patience=patience,
+    )
+    recorder.set_model(trainer)
+    recorder.restore()
+    averaged = getattr(trainer.optimizer, "use_ema", False)
+    if len(recorder.history) < epochs and not recorder.finished:
+        trainer.fit(
+            batches,
+            validation_data=_Batches(validation, n_outputs, batch_size=256),
+            initial_epoch=len(recorder.history),
+            epochs=epochs,
+            class_weight=dict(class_weights) if class_weights else None,
+            # The recorder comes first: it must see the averaged weights before they go back.
+            callbacks=[
+                recorder,
+                *([keras.callbacks.SwapEMAWeights()] if averaged else []),
+                *callbacks,
+            ],
+            verbose=verbose,
+        )
+    trainer.set_weights(recorder.best)
+    return recorder.table()
+
+
+def _check(
+    model: Any, train: FaceDataset, validation: FaceDataset, *, epochs: int, monitor: str
+) -> int:
+    """Refuse what would fail or mislead later; return the number of the network's outputs."""
+    n_outputs = int(model.output_shape[-1])
+    if monitor not in ("val_loss", "val_accuracy"):
+        raise ConfigurationError(f"monitor={monitor!r}: expected 'val_loss' or 'val_accuracy'")
+    if epochs < 1:
+        raise ConfigurationError(f"epochs={epochs}: expected 1 or more")
+    for part, data in (("train", train), ("validation", validation)):
+        if len(data) == 0:
+            raise ConfigurationError(f"no images in {part}: expected at least one")
+        if (data.labels < 0).any():
+            raise ConfigurationError(
+                f"{int((data.labels < 0).sum())} images in {part} have no label: leave them out "
+                "with select(labels >= 0)"
+            )
+        if len(data.class_names) != max(n_outputs, 2):
+            raise ConfigurationError(
+                f"{len(data.class_names)} classes in {part} and {n_outputs} outputs of the "
+                "network: expected an output for each class (or one for two classes)"
+            )
+        expected = tuple(model.input_shape[1:])
+        if tuple(data.images.shape[1:]) != expected:
+            raise ConfigurationError(
+                f"images of {data.images.shape[1:]} in {part}: the network takes {expected}"
+            )
+    return n_outputs
