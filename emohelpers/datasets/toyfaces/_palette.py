@@ -1,0 +1,92 @@
+"""The colours of each face: skin after the Monk scale, hair, eyes, lips, surroundings."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emohelpers.datasets.toyfaces._parameters import MONK_SCALE, Faces
+
+Palette = list[dict[str, Any]]
+
+LUMA = (77, 150, 29)
+"""Weights of red, green and blue in 1/256 (ITU-R BT.601)."""
+
+_HAIR = np.array(
+    [(22, 18, 18), (48, 32, 24), (92, 62, 40), (150, 108, 62), (208, 172, 112), (132, 60, 34)]
+)
+_GREY_HAIR = np.array([(120, 120, 122), (200, 200, 204)])
+_IRIS = np.array([(42, 26, 18), (74, 48, 28), (70, 84, 62), (92, 120, 140)])
+
+
+def monk_rgb() -> NDArray[np.int64]:
+    """Return the published skin colours as integers, shape (10, 3)."""
+    return np.array([[int(code[k : k + 2], 16) for k in (1, 3, 5)] for code in MONK_SCALE])
+
+
+def _pick_rows(table: NDArray[Any], draws: NDArray[np.float64]) -> NDArray[np.float64]:
+    places = np.minimum((draws * len(table)).astype(np.int64), len(table) - 1)
+    return table[places].astype(np.float64)
+
+
+def mix_palette(faces: Faces, channels: int) -> Palette:
+    """Return for each face the colour of each part, an integer or three in 0..255."""
+    people, traits, camera = faces.people, faces.people.traits, faces.camera
+    column = lambda name: traits[name][:, None]  # noqa: E731
+    skin = monk_rgb()[people.skin_tone].astype(np.float64)
+    # Darker skin goes with darker hair and eyes more often than not; dye and age are exceptions.
+    dark = (people.skin_tone / 9.0)[:, None]
+    hair = _pick_rows(_HAIR, traits["hair_tone"] * (1 - 0.75 * dark[:, 0]))
+    hair = hair * (0.8 + 0.5 * column("hair_hue"))
+    grey = (people.age_group == 3) & (traits["hair_hue"] < 0.75)
+    hair = np.where(grey[:, None], _pick_rows(_GREY_HAIR, traits["hair_tone"]), hair)
+    cover = (traits["cover"] < 0.08 * (0.5 + faces.difficulty))[:, None]
+    cloth = np.stack([traits["hair_hue"], traits["hair_tone"], traits["parting"]], axis=1) * 230
+    covering = np.where(cover, cloth + 12, hair)
+    brow = 0.75 * hair * (0.6 + 0.3 * column("brow_tone")) + 0.25 * skin * 0.8
+    faint = np.array([0.5, 0.25, 0.0, 0.1])[people.age_group][:, None]
+    brow = np.minimum(brow * (1 - faint) + skin * 0.8 * faint, skin * 0.8)
+    female_adult = (people.gender == 0) & (people.age_group >= 2)
+    make_up = np.where(female_adult & (traits["make_up"] < 0.45), 1.0, 0.0)[:, None]
+    lip = skin * np.array([0.82, 0.6, 0.6]) + make_up * np.array([-10, -40, -30])
+    lip = lip * (0.9 + 0.2 * column("lip_tone"))
+    iris = _pick_rows(_IRIS, traits["iris"] * (1 - 0.7 * dark[:, 0]))
+    white = np.array([235, 232, 228]) * (0.86 + 0.1 * camera["brightness"][:, None])
+    back = np.stack([camera["background"]] * 3, axis=1)
+    tint = np.stack([camera["background_x"], camera["background_y"], camera["clutter"]], axis=1)
+    back = 255 * np.clip(0.8 * back + 0.2 * tint, 0, 1)
+    lash = np.minimum(skin * 0.3, 60) * (1 - 0.35 * make_up)
+    parts = {
+        "skin": skin,
+        "neck": skin * 0.68,
+        "ear": skin * 0.85,
+        "hair": covering,
+        "hair_dark": covering * 0.7,
+        "beard": 0.8 * hair + 0.2 * skin,
+        "brow": brow,
+        "sclera": white * (0.55 + 0.45 * np.minimum(skin.mean(1, keepdims=True) / 150, 1)),
+        "iris": iris * 0.8,
+        "glint": white,
+        "lash": lash,
+        "lid": skin * 0.55,
+        "nostril": skin * 0.38,
+        "upper_lip": lip * 0.82,
+        "lower_lip": lip,
+        "gap": np.full_like(skin, 1) * np.array([48, 18, 18]),
+        "tongue": np.full_like(skin, 1) * np.array([140, 66, 66]),
+        "teeth": white,
+        "lower_teeth": white * 0.88,
+        "mouth_line": lip * 0.42,
+        "background": back,
+        "wall": np.clip(back[:, ::-1] * 0.6 + 80 * camera["background_y"][:, None], 0, 255),
+        "frame": 30 + 60 * np.stack([traits["glasses_shape"]] * 3, axis=1),
+    }
+    names = list(parts)
+    values = np.rint(np.clip(np.stack(list(parts.values()), axis=1), 0, 255)).astype(np.int64)
+    if channels == 1:
+        grey_values = (values @ np.array(LUMA) + 128) >> 8
+        return [dict(zip(names, row, strict=True)) for row in grey_values.tolist()]
+    return [
+        {name: tuple(color) for name, color in zip(names, row, strict=True)}
+        for row in values.tolist()
+    ]
