@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -13,13 +14,12 @@ from emohelpers.datasets._cache import ImageWriter
 from emohelpers.datasets._images import decode
 from emohelpers.errors import (
     ArchiveError,
-    ConfigurationError,
     EmohelpersError,
     ImageError,
     MissingPathError,
 )
 
-__all__ = ["Faults", "digest", "image_size", "mark_duplicates", "missing_splits", "write_images"]
+__all__ = ["Faults", "digest", "mark_duplicates", "missing_splits", "write_images"]
 
 _BATCH_BYTES = 16 * 2**20
 
@@ -29,13 +29,8 @@ class Faults:
 
     Parameters
     ----------
-    on_error : str
-        ``"raise"`` or ``"skip"``.
-
-    Raises
-    ------
-    ConfigurationError
-        If it is neither.
+    on_error : {"raise", "skip"}
+        Which of the two.
 
     Examples
     --------
@@ -45,9 +40,7 @@ class Faults:
     [('row 3', 'row 3 is no image')]
     """
 
-    def __init__(self, on_error: str) -> None:
-        if on_error not in ("raise", "skip"):
-            raise ConfigurationError(f"on_error={on_error!r}: expected 'raise' or 'skip'")
+    def __init__(self, on_error: Literal["raise", "skip"]) -> None:
         self.on_error = on_error
         self.skipped: list[tuple[str, str]] = []
 
@@ -56,40 +49,6 @@ class Faults:
         if self.on_error == "raise":
             raise error
         self.skipped.append((where, str(error)))
-
-
-def image_size(size: int | Sequence[int] | None) -> tuple[int, int] | None:
-    """Return a size as height and width.
-
-    Parameters
-    ----------
-    size : int, pair of int or None
-        A side of a square, or height and width, in pixels.
-
-    Returns
-    -------
-    tuple of int or None
-        None where none is given.
-
-    Raises
-    ------
-    ConfigurationError
-        If it is not a size from 8 to 4,096 pixels.
-
-    Examples
-    --------
-    >>> image_size(48)
-    (48, 48)
-    """
-    if size is None:
-        return None
-    sides = (size, size) if isinstance(size, int | np.integer) else tuple(size)
-    whole = all(isinstance(side, int | np.integer) and 8 <= side <= 4096 for side in sides)
-    if len(sides) != 2 or not whole:
-        raise ConfigurationError(
-            f"size={size!r}: expected a number of pixels from 8 to 4096, or (height, width)"
-        )
-    return int(sides[0]), int(sides[1])
 
 
 def digest(pixels: NDArray[np.uint8]) -> bytes:
