@@ -20,7 +20,8 @@ from emohelpers.errors import ConfigurationError, MissingPathError
 
 if TYPE_CHECKING:
     from emohelpers.datasets._check import check
-    from emohelpers.datasets._registry import SOURCES, describe, fetch
+    from emohelpers.datasets._fetch import fetch
+    from emohelpers.datasets._registry import SOURCES, describe
     from emohelpers.datasets.toyfaces import make_faces
 
 __all__ = [
@@ -39,7 +40,7 @@ _HOMES = {
     "SOURCES": "_registry",
     "check": "_check",
     "describe": "_registry",
-    "fetch": "_registry",
+    "fetch": "_fetch",
     "make_faces": "toyfaces",
 }
 _LOADERS = ("toyfaces", "fer2013", "facial_expressions", "utkface", "folders")
