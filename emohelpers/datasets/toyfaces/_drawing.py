@@ -100,7 +100,9 @@ def _options(faces: Faces) -> dict[str, list[Any]]:
         "hand_height": np.round(camera["hand_height"], 6),
         "light_x": np.round(camera.signed("light_x"), 6),
         "light_y": np.round(camera.signed("light_y"), 6),
-        "relief": np.round(0.75 + 0.5 * camera["softness"], 6),
+        "relief": np.round(0.65 + 0.75 * camera["softness"], 6),
+        "strand_depth": np.rint(22 + 30 * traits["hair_hue"]).astype(int),
+        "shine": np.round(25 * camera["softness"], 6),
         "clutter": np.round(camera["clutter"], 6),
         "background_x": np.round(camera["background_x"], 6),
         "background_y": np.round(camera["background_y"], 6),
@@ -163,7 +165,7 @@ def _eye(canvas: NDArray[np.uint8], sheet: _Sheet, i: int, side: str) -> None:
             x, y = c[f"glint_{side}"][i][0].tolist()
             radius = int(0.42 * zoom * 2**_SHIFT)
             cv2.circle(canvas, (x, y), radius, colors["glint"], -1, _AA, _SHIFT)
-    lash = max(1, round(0.55 * zoom))
+    lash = max(1, round(0.45 * zoom))
     cv2.polylines(canvas, [c[f"lash_{side}"][i]], False, colors["lash"], lash, _AA, _SHIFT)
     thin = max(1, round(0.3 * zoom))
     cv2.polylines(canvas, [c[f"lid_{side}"][i]], False, colors["lid"], thin, _AA, _SHIFT)
@@ -181,7 +183,7 @@ def _mouth(canvas: NDArray[np.uint8], sheet: _Sheet, i: int) -> None:
             _fill(canvas, c["teeth"][i], colors["teeth"])
         if amounts["lower_teeth"][i] > 0.3:
             _fill(canvas, c["lower_teeth"][i], colors["lower_teeth"])
-    thick = max(1, round(0.4 * sheet.zoom))
+    thick = max(1, round(0.3 * sheet.zoom))
     cv2.polylines(canvas, [c["mouth_line"][i]], False, colors["mouth_line"], thick, _AA, _SHIFT)
 
 
@@ -217,48 +219,66 @@ def _broad_shade(sheet: _Sheet, i: int) -> NDArray[np.uint8]:
         cv2.fillPoly(shade, [c[name][i]], min(max(value, 20), 250), _AA, _SHIFT + 1)
 
     tone("brow_bone", 9 - 5 * light_y)
+    if has["hair"][i]:
+        tone("hair_shine", has["shine"][i])
     for sign, side in zip((-1, 1), SIDES, strict=True):
-        tone(f"hollow_{side}", -20 + 16 * light_x * sign)
-        tone(f"cheek_{side}", (13 + 8 * light_x * sign) * sheet.amounts[f"cheek_{side}"][i])
-        tone(f"socket_{side}", -24 + 9 * light_x * sign + 5 * light_y)
-        if has["stubble"][i]:
-            continue
+        tone(f"hollow_{side}", -20 + 18 * light_x * sign)
+        tone(f"cheek_{side}", (13 + 10 * light_x * sign) * sheet.amounts[f"cheek_{side}"][i])
+        tone(f"socket_{side}", -17 + 10 * light_x * sign + 5 * light_y)
     tone("under_nose", -16)
     for sign, side in zip((-1, 1), SIDES, strict=True):
-        tone(f"flank_{side}", -16 + 18 * light_x * sign)
+        tone(f"flank_{side}", -16 + 20 * light_x * sign)
     tone("bridge", 17)
     tone("under_lip", -22)
     tone("chin_ball", 9 - 5 * light_y)
     if has["stubble"][i] and not has["beard"][i]:
         tone("beard", -22)
         tone("moustache", -20)
-    spread = 2 * int(1.6 * sheet.zoom / 2 + 1) + 1
-    shade = cv2.GaussianBlur(shade, (spread, spread), 0.75 * sheet.zoom)
+    thick = max(1, round(0.8 * sheet.zoom))
+    for name in _SOFT_CREASES:
+        for side in SIDES:
+            depth = int(sheet.depths[f"{name}_{side}"][i] * _SOFT_CREASES[name] * relief)
+            if depth > 4:
+                value = max(_NEUTRAL - depth, 40)
+                points = [c[f"{name}_{side}"][i]]
+                cv2.polylines(shade, points, False, value, thick, _AA, _SHIFT + 1)
+    spread = 2 * int(1.1 * sheet.zoom / 2 + 1) + 1
+    shade = cv2.GaussianBlur(shade, (spread, spread), 0.55 * sheet.zoom)
     return cv2.resize(shade, (sheet.side, sheet.side), interpolation=cv2.INTER_LINEAR_EXACT)
 
 
-_CREASES = (
+_CREASE_NAMES = (
     "furrow_left furrow_right forehead0 forehead1 forehead2 crease_left crease_right bag_left "
     "bag_right snarl0_left snarl0_right snarl1_left snarl1_right wing_left wing_right "
     "fold_left fold_right dimple_left dimple_right sag_left sag_right chin_crease crow0_left "
     "crow0_right crow1_left crow1_right crow2_left crow2_right"
 )
-_WIDTHS = {"fold": 0.75, "furrow": 0.7, "bag": 0.6, "crow": 0.4, "forehead": 0.45, "wing": 0.6}
+_CREASES = _CREASE_NAMES.split()
+_WIDTHS = {"fold": 0.9, "furrow": 0.7, "bag": 0.8, "crow": 0.5, "forehead": 0.6, "wing": 0.8}
+_SOFT_CREASES = {"fold": 0.35, "bag": 0.4, "furrow": 0.2, "sag": 0.4, "dimple": 0.35}
 
 
 def _fine_shade(sheet: _Sheet, i: int) -> NDArray[np.uint8]:
-    """Draw creases as dark lines, then soften them."""
+    """Draw creases and strands of hair as dark lines, then soften them."""
     shade = np.full((sheet.side, sheet.side), _NEUTRAL, np.uint8)
-    for name in _CREASES.split():
+    zoom, c, has = sheet.zoom, sheet.curves, sheet.options
+
+    def line(name: str, depth: int, width: float) -> None:
+        thick, value = max(1, round(width * zoom)), max(_NEUTRAL - depth, 15)
+        cv2.polylines(shade, [c[name][i]], False, value, thick, _AA, _SHIFT)
+
+    for name in _CREASES:
         depth = sheet.depths[name][i]
-        if depth < 8:
-            continue
-        width = _WIDTHS.get(name.rstrip("0123456789_leftrigh"), 0.5)
-        thick = max(1, round(width * sheet.zoom))
-        points = [sheet.curves[name][i]]
-        cv2.polylines(shade, points, False, max(_NEUTRAL - depth, 15), thick, _AA, _SHIFT)
-    spread = 2 * int(0.6 * sheet.zoom) + 1
-    return cv2.GaussianBlur(shade, (spread, spread), 0.4 * sheet.zoom)
+        if depth >= 8:
+            line(name, depth * 3 // 4, _WIDTHS.get(name.rstrip("0123456789_leftrigh"), 0.6))
+    if has["hair"][i]:
+        for k in range(7):
+            line(f"strand{k}", has["strand_depth"][i] - 6 * (k % 3), 0.7)
+    if has["long_hair"][i]:
+        for side in SIDES:
+            line(f"lock_{side}", has["strand_depth"][i], 0.8)
+    spread = 2 * int(1.1 * zoom) + 1
+    return cv2.GaussianBlur(shade, (spread, spread), 0.5 * zoom)
 
 
 def _apply_shade(

@@ -82,10 +82,10 @@ def _expose(images: NDArray[np.uint8], faces: Faces) -> NDArray[np.uint8]:
     mean = flat.sum(axis=1, dtype=np.int64) / flat.shape[1]
     square = np.einsum("ij,ij->i", flat, flat, dtype=np.int64) / flat.shape[1]
     spread = np.sqrt(np.maximum(square - mean**2, 4.0))
-    aim_mean = 128 + (25 + 40 * hard) * camera.signed("brightness") * 0.9
-    aim_spread = 54 + 22 * camera.signed("contrast") * (0.4 + 0.6 * hard)
+    aim_mean = 130 + (30 + 50 * hard) * camera.signed("brightness")
+    aim_spread = 58 + 26 * camera.signed("contrast") * (0.4 + 0.6 * hard)
     gain = (aim_spread / spread) ** 0.75 * (0.25 + 0.75 * quality)
-    middle = mean + 0.65 * (aim_mean - mean)
+    middle = mean + 0.75 * (aim_mean - mean)
     middle = middle * (0.45 + 0.55 * quality)
     levels = np.arange(256.0)
     curve = (levels[None] - mean[:, None]) * gain[:, None] + middle[:, None]
@@ -99,11 +99,11 @@ def _record(images: NDArray[np.uint8], faces: Faces) -> NDArray[np.uint8]:
     """Blur, lose resolution, add sensor noise and compress, each for some of the faces."""
     size, camera, hard = images.shape[1], faces.camera, faces.difficulty
     poor = 1 - faces.quality
-    blur = np.round((0.15 + 0.85 * hard * camera["blur"] ** 2 + 1.4 * poor) * size / 48, 3).tolist()
-    shrink = (camera["resolution"] < 0.35 * hard + 0.4 * poor).tolist()
+    blur = np.round((0.1 + 0.9 * hard * camera["blur"] ** 3 + 1.2 * poor) * size / 48, 3).tolist()
+    shrink = (camera["resolution"] < 0.25 * hard + 0.4 * poor).tolist()
     jpeg = (camera["jpeg"] < 0.5 * hard + 0.3 * poor).tolist()
     rates = np.rint(35 + 55 * camera["noise"] * (1 - 0.5 * poor)).astype(int).tolist()
-    low = np.maximum(np.rint(size * (0.5 + 0.4 * camera["occlusion"])), 12).astype(int).tolist()
+    low = np.maximum(np.rint(size * (0.5 + 0.45 * camera["sharpness"])), 12).astype(int).tolist()
     out = np.empty_like(images)
     for i, image in enumerate(images):
         if shrink[i]:

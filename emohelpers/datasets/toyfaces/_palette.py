@@ -29,6 +29,16 @@ def _pick_rows(table: NDArray[Any], draws: NDArray[np.float64]) -> NDArray[np.fl
     return table[places].astype(np.float64)
 
 
+def _metering(skin: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the exponent by which a camera that meters on the face lifts or lowers all tones.
+
+    It takes away half of the way from the skin's luminance to a middle tone, so that dark skin
+    keeps its place on the scale and its features still show.
+    """
+    luma = skin @ np.array(LUMA) / (256 * 255)
+    return np.minimum(0.5 + 0.5 * np.log(0.6) / np.log(luma), 1.5)
+
+
 def mix_palette(faces: Faces, channels: int) -> Palette:
     """Return for each face the colour of each part, an integer or three in 0..255."""
     people, traits, camera = faces.people, faces.people.traits, faces.camera
@@ -43,18 +53,20 @@ def mix_palette(faces: Faces, channels: int) -> Palette:
     cover = (traits["cover"] < 0.08 * (0.5 + faces.difficulty))[:, None]
     cloth = np.stack([traits["hair_hue"], traits["hair_tone"], traits["parting"]], axis=1) * 230
     covering = np.where(cover, cloth + 12, hair)
-    brow = 0.75 * hair * (0.6 + 0.3 * column("brow_tone")) + 0.25 * skin * 0.8
+    solid = 0.4 + 0.35 * column("brow_tone")
+    brow = solid * hair * 0.8 + (1 - solid) * skin * 0.75
     faint = np.array([0.5, 0.25, 0.0, 0.1])[people.age_group][:, None]
     brow = np.minimum(brow * (1 - faint) + skin * 0.8 * faint, skin * 0.8)
     female_adult = (people.gender == 0) & (people.age_group >= 2)
     make_up = np.where(female_adult & (traits["make_up"] < 0.45), 1.0, 0.0)[:, None]
-    lip = skin * np.array([0.82, 0.6, 0.6]) + make_up * np.array([-10, -40, -30])
+    lip = skin * np.array([0.9, 0.72, 0.7]) + make_up * np.array([-6, -24, -18])
     lip = lip * (0.9 + 0.2 * column("lip_tone"))
     iris = _pick_rows(_IRIS, traits["iris"] * (1 - 0.7 * dark[:, 0]))
     white = np.array([235, 232, 228]) * (0.86 + 0.1 * camera["brightness"][:, None])
     back = np.stack([camera["background"]] * 3, axis=1)
     tint = np.stack([camera["background_x"], camera["background_y"], camera["clutter"]], axis=1)
-    back = 255 * np.clip(0.8 * back + 0.2 * tint, 0, 1)
+    # A quarter stands before white paper, as portraits made for sale do.
+    back = 255 * np.clip(1.3 * (0.8 * back + 0.2 * tint), 0, 1)
     lash = np.minimum(skin * 0.3, 60) * (1 - 0.35 * make_up)
     parts = {
         "skin": skin,
@@ -62,7 +74,7 @@ def mix_palette(faces: Faces, channels: int) -> Palette:
         "ear": skin * 0.85,
         "hair": covering,
         "hair_dark": covering * 0.7,
-        "beard": 0.8 * hair + 0.2 * skin,
+        "beard": 0.6 * np.minimum(hair, skin) + 0.4 * skin * 0.85,
         "brow": brow,
         "sclera": white * (0.55 + 0.45 * np.minimum(skin.mean(1, keepdims=True) / 150, 1)),
         "iris": iris * 0.8,
@@ -70,19 +82,20 @@ def mix_palette(faces: Faces, channels: int) -> Palette:
         "lash": lash,
         "lid": skin * 0.55,
         "nostril": skin * 0.38,
-        "upper_lip": lip * 0.82,
+        "upper_lip": lip * 0.85,
         "lower_lip": lip,
         "gap": np.full_like(skin, 1) * np.array([48, 18, 18]),
         "tongue": np.full_like(skin, 1) * np.array([140, 66, 66]),
-        "teeth": white,
-        "lower_teeth": white * 0.88,
-        "mouth_line": lip * 0.42,
+        "teeth": white * 0.95,
+        "lower_teeth": white * 0.75,
+        "mouth_line": lip * 0.5,
         "background": back,
         "wall": np.clip(back[:, ::-1] * 0.6 + 80 * camera["background_y"][:, None], 0, 255),
         "frame": 30 + 60 * np.stack([traits["glasses_shape"]] * 3, axis=1),
     }
     names = list(parts)
-    values = np.rint(np.clip(np.stack(list(parts.values()), axis=1), 0, 255)).astype(np.int64)
+    levels = np.clip(np.stack(list(parts.values()), axis=1), 0, 255) / 255
+    values = np.rint(255 * levels ** _metering(skin)[:, None, None]).astype(np.int64)
     if channels == 1:
         grey_values = (values @ np.array(LUMA) + 128) >> 8
         return [dict(zip(names, row, strict=True)) for row in grey_values.tolist()]

@@ -82,7 +82,7 @@ _FACE_DRAWS = (
     "intensity companions mouth side asymmetry gaze_x gaze_y yaw pitch roll shift_x shift_y "
     "scale aspect light_x light_y light_strength softness background background_x "
     "background_y clutter collar hand hand_side hand_height contrast brightness gamma blur "
-    "resolution noise jpeg grain texture_x texture_y quality occlusion flash"
+    "resolution noise jpeg grain texture_x texture_y quality sharpness flash"
 )
 _RATERS = 10
 
@@ -321,7 +321,7 @@ class FaceStream:
         places = np.array([EMOTIONS.index(name) for name in self._emotions])[labels]
         intensity, units = _draw_units(places, draws, jitter, self._difficulty)
         people = self._people.take(rows)
-        quality = 1 - 0.5 * self._difficulty * draws["quality"] ** 2
+        quality = 1 - 0.5 * self._difficulty * draws["quality"] ** 3
         for column, wanted in self._multipliers.items():
             factors = np.ones(len(GROUPS[column]))
             factors[list(wanted)] = list(wanted.values())

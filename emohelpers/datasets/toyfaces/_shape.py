@@ -81,7 +81,7 @@ class _Builder:
         self.nose_scale = by_age(0.74, 0.86, 1.0, 1.1) * (0.95 + 0.08 * male)
         self.mouth_scale = by_age(0.82, 0.9, 1.0, 1.0)
         self.lower_face = by_age(0.86, 0.93, 1.0, 1.02)
-        self.wrinkles = by_age(0.0, 0.0, 0.12, 0.75) * (0.6 + 0.5 * traits["age_marks"][:, None])
+        self.wrinkles = by_age(0.0, 0.0, 0.08, 0.55) * (0.6 + 0.5 * traits["age_marks"][:, None])
         self.wrinkles += by_age(0, 0, 0.25, 0) * np.maximum(self.trait("age_marks"), 0)
 
     def au(self, number: int, side: int) -> Values:
@@ -112,34 +112,47 @@ class _Builder:
         angle = np.arange(10) * (2 * np.pi / 10)
         for side, sign in zip(SIDES, _SIGN, strict=True):
             ear_x = sign * (self.width + 0.6) + 1.9 * np.cos(angle)
-            self.curves[f"ear_{side}"] = _curve(ear_x, 4.0 + 5.2 * np.sin(angle) - sign * 0 * ear_x)
+            self.curves[f"ear_{side}"] = _curve(ear_x, 4.0 + 5.2 * np.sin(angle))
 
     def hair(self) -> None:
         """Hair behind the head, over the forehead and along the cheeks."""
-        t = self.trait
-        line = -13.0 + 2.6 * t("hair_line") + self.by_age(-1.5, 1.0, 0, -1.5)
-        fringe = (self.faces.people.traits["hair_style"] > 0.72)[:, None] * (1 - 0.8 * self.male)
-        self.hair_line = line + 5.0 * fringe
-        x = np.linspace(-1.0, 1.0, 13)
-        part = t("parting") * 3.0
-        temple = self.hair_line + 9.0 * np.abs(x) ** 5 + (1 - fringe) * part * x * (1 - x**2)
-        temple = temple - 2.2 * (1 - fringe) * np.abs(np.sin(3 * x + part))
-        top = np.full_like(x, -30.0)
-        wide = (self.width + 1.2) * x
-        self.curves["hair_front"] = _closed(_curve(wide, temple), _curve(wide * 1.15, top))
-        angle = np.linspace(np.pi, 2 * np.pi, 13)
-        crown_x = (self.width + 3.0) * np.cos(angle)
-        crown = _curve(crown_x, 2.0 + 25.0 * np.sin(angle))
-        self.curves["hair_back"] = crown
-        fall = np.linspace(0.0, 1.0, 8)
+        t, traits = self.trait, self.faces.people.traits
+        line = -13.2 + 2.2 * t("hair_line") + self.by_age(-1.5, 1.0, 0, -1.5)
+        fringe = (traits["hair_style"] > 0.72)[:, None] * (1 - 0.8 * self.male)
+        line = line + 5.5 * fringe
+        volume = 2.0 + 1.6 * t("parting") - 1.2 * self.male
+        x = np.linspace(-1.0, 1.0, 15)
+        part = t("parting") * 3.5
+        hairline = line + 9.5 * np.abs(x) ** 4 + (1 - fringe) * part * x * (1 - x**2)
+        hairline = hairline - 2.0 * (1 - fringe) * np.abs(np.sin(3 * x + part))
+        wide = (self.width + 0.4 + 0.5 * volume) * x
+        crown = 5.0 - (28.0 + 0.7 * volume) * np.sqrt(1 - 0.97 * np.abs(x) ** 2.4)
+        self.curves["hair_front"] = _closed(_curve(wide, hairline), _curve(wide, crown))
+        self.curves["hair_shine"] = _closed(
+            _curve(0.7 * wide, 0.65 * crown + 0.35 * hairline - 0.8),
+            _curve(0.7 * wide, 0.35 * crown + 0.65 * hairline - 0.8),
+        )
+        angle = np.linspace(np.pi, 2 * np.pi, 15)
+        self.curves["hair_back"] = _curve(
+            (self.width + 0.8 + volume) * np.cos(angle), 5.0 + (27.0 + volume) * np.sin(angle)
+        )
+        start = np.linspace(0.0, 1.0, 4)
+        for k, place in enumerate((1, 3, 5, 7, 9, 11, 13)):
+            root, tip = wide[:, 7, None] + 0.25 * wide[:, place, None], wide[:, place, None]
+            top, end = crown[:, place, None], hairline[:, place, None]
+            self.curves[f"strand{k}"] = _curve(
+                root + part + (tip - root - part) * start**0.6, top + (end - 0.4 - top) * start**1.5
+            )
+        fall = np.linspace(0.0, 1.0, 9)
         for side, sign in zip(SIDES, _SIGN, strict=True):
-            inner = self.width * (0.99 - 0.06 * t("hair_style")) + np.sin(fall * 4 + part) * 0.8
-            inner = inner - 5.0 * (1 - fall) ** 3
-            y = -12.0 + 48.0 * fall
-            outer = (self.width + 5.5 + 2 * t("parting")) + 0 * fall
+            wave = np.sin(fall * 5 + part) * (0.5 + 0.5 * t("hair_hue"))
+            inner = self.width * (0.98 - 0.06 * t("hair_style")) + wave - 4.5 * (1 - fall) ** 3
+            y = -13.0 + 49.0 * fall
+            outer = self.width + 4.5 + 2.5 * t("parting") - 7.0 * (1 - fall) ** 4 + 0.7 * wave
             self.curves[f"curtain_{side}"] = _closed(
                 _curve(sign * inner, y), _curve(sign * outer, y)
             )
+            self.curves[f"lock_{side}"] = _curve(sign * (0.55 * inner + 0.45 * outer), y)
 
     def eyes(self, side: int) -> None:
         """Lids, iris, crease and bag of one eye."""
@@ -333,7 +346,7 @@ class _Builder:
                 start_x + (stop_x - start_x) * along**1.3 + swell,
                 start_y + (stop_y - start_y) * along,
             )
-            depth = 0.08 + 0.5 * self.wrinkles + 0.65 * a[12] + 0.75 * a[9] + 0.6 * a[10]
+            depth = 0.08 + 0.45 * self.wrinkles + 0.5 * a[12] + 0.4 * a[9] + 0.35 * a[10]
             self.depths[f"fold_{name}"] = (depth + 0.15 * a[15] + 0.2 * a[20])[:, 0]
             dimple = np.linspace(-1.2, 1.2, 5)
             self.curves[f"dimple_{name}"] = _curve(
@@ -362,14 +375,14 @@ class _Builder:
             self.curves[f"furrow_{name}"] = _curve(
                 sign * (1.5 - 0.25 * fall), -7.4 - 0.8 * a1 + 4.6 * fall
             )
-            self.depths[f"furrow_{name}"] = (0.95 * a4 + 0.2 * self.wrinkles)[:, 0]
+            self.depths[f"furrow_{name}"] = (0.6 * a4 + 0.15 * self.wrinkles)[:, 0]
         x = np.linspace(-1.0, 1.0, 9)
         a1, a2 = self.mean_au(1), self.mean_au(2)
         reach = 6.0 + 6.0 * np.clip(a2 + self.wrinkles, 0, 1)
         for k, place in enumerate((-9.4, -11.2, -13.0)):
             wave = 0.5 * np.cos(2.5 * x + k) - 0.9 * a1 * (1 - a2) * (1 - x**2)
             self.curves[f"forehead{k}"] = _curve(reach * x, place - 0.9 * a1 + wave)
-            depth = 0.42 * a1 + 0.4 * a2 + 0.4 * self.wrinkles
+            depth = (0.34 * a1 + 0.3 * a2) * self.by_age(0.3, 0.6, 1, 1.1) + 0.4 * self.wrinkles
             self.depths[f"forehead{k}"] = depth[:, 0]
 
     def cheeks(self) -> None:
@@ -391,12 +404,12 @@ class _Builder:
         )
         self.curves["brow_bone"] = _curve(8.5 * np.cos(angle), -9.6 + 2.8 * np.sin(angle))
         x = np.linspace(-1.0, 1.0, 9)
-        top = self.nose_y + 2.0
-        low = self.curves["mouth_line"][:, 6, 1][:, None] - 0.9
-        reach = self.curves["mouth_line"][:, -1, 0][:, None] + 0.6
+        lip = self.curves["upper_lip"]
+        middle, reach = lip[:, 4, 1, None] - 0.2, 0.92 * lip[:, 12, 0, None] + 0.3
+        droop = (2.2 + 1.4 * self.mean_au(15) - 2.2 * self.mean_au(12)) * x**2
         self.curves["moustache"] = _closed(
-            _curve(0.75 * reach * x, top + 0.8 * x**2),
-            _curve(reach * x, low + (0.6 + 1.4 * self.mean_au(15) - 2.5 * self.mean_au(12)) * x**2),
+            _curve(0.85 * reach * x, np.maximum(self.nose_y + 2.2, middle - 2.6) + 0.6 * droop),
+            _curve(reach * x, np.maximum(middle, self.nose_y + 3.2) + 0.9 * droop),
         )
         jaw = self.chin
         beard_y = np.concatenate([0 * jaw + 9, 0 * jaw + 17, 0.72 * jaw + 5.8], axis=1)
@@ -469,7 +482,7 @@ def _pose(curves: dict[str, Points], faces: Faces, builder: _Builder) -> dict[st
     yaw = column("yaw") * np.abs(column("yaw")) ** 0.5 * 0.5 * hard
     pitch = column("pitch") * np.abs(column("pitch")) * 0.3 * hard
     roll = column("roll") * np.abs(column("roll")) * 0.3 * hard
-    scale = (0.985 + 0.1 * column("scale") * hard) - 0.05 * builder.mean_au(26)
+    scale = (1.04 + 0.12 * column("scale") * hard) - 0.05 * builder.mean_au(26)
     scale_x = scale * (1 + 0.05 * column("aspect") * hard)
     move_x = 24.0 + 2.2 * column("shift_x") * hard
     move_y = 18.2 + 1.9 * column("shift_y") * hard - 1.2 * builder.mean_au(26)
