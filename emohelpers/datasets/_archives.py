@@ -21,7 +21,7 @@ from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import IO, Any, BinaryIO, cast
 
-from emohelpers.errors import ArchiveError, MissingPathError
+from emohelpers.errors import ArchiveError, EmohelpersError, MissingPathError
 
 __all__ = ["DEFAULT_LIMITS", "Limits", "Source", "open_source"]
 
@@ -115,7 +115,7 @@ class Source(ABC):
             leaves the archive or that is a link or a device.
         """
         names = []
-        with self._damage_as_archive_error():
+        with self._naming_damage():
             for name in self._names():
                 names.append(name)
                 if len(names) > self.limits.members:
@@ -145,40 +145,41 @@ class Source(ABC):
         MissingPathError
             If there is no such file.
         """
-        with self.open(name) as file:
-            return self._read_bounded(file, name)
+        with self.open(name) as file, io.BufferedReader(cast(Any, file)) as buffered:
+            data = buffered.read(self.limits.read_bytes + 1)
+        if len(data) > self.limits.read_bytes:
+            raise ArchiveError(
+                f"{self._where(name)} holds more than {self.limits.read_bytes:,} bytes: "
+                "expected an image or a small table"
+            )
+        return data
 
-    @contextmanager
-    def open(self, name: str) -> Iterator[BinaryIO]:
+    def open(self, name: str) -> BinaryIO:
         """Open one file for reading from beginning to end, decompressed.
-
-        Damage that shows only while it is read, within the ``with`` block, is raised as an
-        `ArchiveError` too.
 
         Parameters
         ----------
         name : str
             As `members` gives it.
 
-        Yields
-        ------
+        Returns
+        -------
         binary file
-            It can be read and has no bound but that of all bytes together.
+            Its ``read`` and ``readinto`` raise `ArchiveError` where the archive is damaged, cut
+            short, or larger than the bound on all its bytes.
 
         Raises
         ------
         ArchiveError
-            If it is damaged, cut short or larger than its bound.
+            If it is damaged at its beginning.
         MissingPathError
             If there is no such file.
         """
-        with self._damage_as_archive_error(name):
+        with self._naming_damage(name):
             try:
-                file = self._open(name)
+                return cast(BinaryIO, _Member(self._open(name), self, name))
             except (KeyError, FileNotFoundError, IsADirectoryError):
                 raise MissingPathError(f"{self._where(name)} does not exist") from None
-            with file:
-                yield cast(BinaryIO, _Counted(file, self, name))
 
     def iter_members(self, suffixes: tuple[str, ...] | None = None) -> Iterator[tuple[str, bytes]]:
         """Read the files one after the other, in the order of `members`.
@@ -219,15 +220,6 @@ class Source(ABC):
     def _where(self, name: str) -> str:
         return f"{name!r} in {self.path}"
 
-    def _read_bounded(self, file: IO[bytes], name: str) -> bytes:
-        data = file.read(self.limits.read_bytes + 1)
-        if len(data) > self.limits.read_bytes:
-            raise ArchiveError(
-                f"{self._where(name)} holds more than {self.limits.read_bytes:,} bytes: "
-                "expected an image or a small table"
-            )
-        return data
-
     def _count(self, size: int, name: str) -> None:
         self._bytes_read += size
         if self._bytes_read > self.limits.total_bytes:
@@ -237,12 +229,12 @@ class Source(ABC):
             )
 
     @contextmanager
-    def _damage_as_archive_error(self, name: str | None = None) -> Iterator[None]:
+    def _naming_damage(self, name: str | None = None) -> Iterator[None]:
         """Raise what the decompressors raise as an error that names the file."""
         place = str(self.path) if name is None else self._where(name)
         try:
             yield
-        except (ArchiveError, MissingPathError):
+        except EmohelpersError:
             raise
         except PermissionError:
             raise MissingPathError(f"{place} can not be read: permission denied") from None
@@ -255,8 +247,8 @@ class Source(ABC):
             raise _damage(place, error) from error
 
 
-class _Counted(io.RawIOBase):
-    """A file of a source that counts what is read from it against the bound on all bytes."""
+class _Member(io.RawIOBase):
+    """A file of a source: counts what is read from it, and names it when it is damaged."""
 
     def __init__(self, file: IO[bytes], source: Source, name: str) -> None:
         self._file, self._source, self._name = file, source, name
@@ -265,15 +257,14 @@ class _Counted(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        view = memoryview(buffer)
-        data = self.read(len(view))
-        view[: len(data)] = data
-        return len(data)
+        with self._source._naming_damage(self._name):
+            count: int = cast(Any, self._file).readinto(buffer)
+        self._source._count(count, self._name)
+        return count
 
-    def read(self, size: int = -1) -> bytes:
-        data = self._file.read(size)
-        self._source._count(len(data), self._name)
-        return data
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 class _Folder(Source):
@@ -315,7 +306,7 @@ class _SingleFile(Source):
 class _Zip(Source):
     def __init__(self, path: Path, limits: Limits) -> None:
         super().__init__(path, limits)
-        with self._damage_as_archive_error():
+        with self._naming_damage():
             self._zip = zipfile.ZipFile(path)
         # Some Windows programs store the names of members with backslashes.
         self._stored: dict[str, zipfile.ZipInfo] = {}
@@ -346,7 +337,7 @@ class _Tar(Source):
         super().__init__(path, limits)
         self._stored: dict[str, tarfile.TarInfo] = {}
         self._complete = False
-        with self._damage_as_archive_error():
+        with self._naming_damage():
             self._tar = tarfile.open(path)  # noqa: SIM115 - closed by close()
 
     def _infos(self) -> Iterator[tuple[str, tarfile.TarInfo]]:
@@ -388,7 +379,7 @@ class _Tar(Source):
         infos = iter(self._infos())
         seen = 0
         while True:
-            with self._damage_as_archive_error():
+            with self._naming_damage():
                 entry = next(infos, None)
             if entry is None:
                 return

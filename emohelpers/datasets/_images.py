@@ -9,7 +9,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from emohelpers.errors import ImageError
 
-__all__ = ["IMAGE_SUFFIXES", "MAX_PIXELS", "MIN_SIDE", "decode"]
+__all__ = ["IMAGE_SUFFIXES", "MAX_PIXELS", "MIN_SIDE", "decode", "fit"]
 
 IMAGE_SUFFIXES = (
     ".png",
@@ -99,6 +99,37 @@ def decode(
         ) from None
     except Exception as error:  # damaged data makes decoders raise almost anything
         raise ImageError(f"{where} is damaged or cut short: {error}") from error
+    return _pixels(image, size)
+
+
+def fit(
+    images: NDArray[np.uint8], *, color: bool | None = None, size: tuple[int, int] | None = None
+) -> NDArray[np.uint8]:
+    """Bring pixels that are already decoded to a size and a number of channels, as `decode` does.
+
+    Parameters
+    ----------
+    images : ndarray of uint8, shape (n, height, width, channels)
+        Pixels in 0..255; 1 or 3 channels.
+    color : bool, optional
+        True for 3 channels, False for 1, None for as many as they have.
+    size : tuple of int, optional
+        Height and width to resize to (Lanczos); None leaves their own.
+
+    Returns
+    -------
+    ndarray of uint8, shape (n, height, width, channels)
+        Pixels in 0..255; the same array if there is nothing to do.
+    """
+    channels = images.shape[3] if color is None else 3 if color else 1
+    if images.shape[3] == channels and size in (None, images.shape[1:3]):
+        return images
+    mode = "L" if channels == 1 else "RGB"
+    flat = images[..., 0] if images.shape[3] == 1 else images
+    return np.stack([_pixels(Image.fromarray(image).convert(mode), size) for image in flat])
+
+
+def _pixels(image: Image.Image, size: tuple[int, int] | None) -> NDArray[np.uint8]:
     if size is not None and image.size != (size[1], size[0]):
         image = image.resize((size[1], size[0]), Image.Resampling.LANCZOS)
     pixels = np.asarray(image)
