@@ -17,8 +17,9 @@ import pandas as pd
 from emohelpers.datasets._archives import Source, open_source
 from emohelpers.datasets._base import EMOTIONS, FaceDataset, fold_label
 from emohelpers.datasets._cache import Built, ImageWriter, fingerprint, open_dataset
+from emohelpers.datasets._duplicates import image_digests, mark_duplicates
 from emohelpers.datasets._images import IMAGE_SUFFIXES, fit
-from emohelpers.datasets._ingest import Faults, digest, mark_duplicates, write_images
+from emohelpers.datasets._ingest import Faults, write_images
 from emohelpers.datasets._pixel_csv import SIDE, USAGES, has_columns, read_pixel_csv
 from emohelpers.errors import ConfigurationError, LabelError, MissingPathError, TableError
 
@@ -144,7 +145,7 @@ def _read_csv(
             labels += rows.emotions.tolist()
             splits += rows.usages
             numbers += rows.numbers.tolist()
-            digests += map(digest, rows.images)
+            digests += image_digests(rows.images)
     table = pd.DataFrame(
         {
             "split": pd.Series(splits, dtype="str"),
@@ -181,7 +182,7 @@ def _built(table: pd.DataFrame, labels: list[int], digests: list[bytes], faults:
         raise TableError(
             f"no row and no image can be read ({len(faults.skipped):,} bad ones): expected FER2013"
         )
-    table = table.join(mark_duplicates(digests, table["split"]))
+    table = table.join(mark_duplicates(digests, table["split"].tolist()))
     repeats, leaks = table["duplicate_of"].notna().sum(), table["leaks"].sum()
     notes = [
         f"{repeats:,} images repeat an earlier one; the same pixels as {leaks:,} stand in another "
