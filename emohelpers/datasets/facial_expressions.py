@@ -277,9 +277,7 @@ def _by_image(
             found.setdefault(name, []).append(row)
         else:
             where = f"row {row.row} of the legend"
-            said = (
-                f"{where} in {source.path} names {row.image!r}: there is no such image in images/"
-            )
+            said = f"{where} in {source.path} names {row.image!r}: expected it in images/"
             faults.add(where, MissingPathError(said))
     return found
 
