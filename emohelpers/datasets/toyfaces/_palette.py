@@ -36,7 +36,7 @@ def _metering(skin: NDArray[np.float64]) -> NDArray[np.float64]:
     keeps its place on the scale and its features still show.
     """
     luma = skin @ np.array(LUMA) / (256 * 255)
-    return np.minimum(0.5 + 0.5 * np.log(0.6) / np.log(luma), 1.5)
+    return np.minimum(0.5 + 0.5 * np.log(0.6) / np.log(luma), 1.25)
 
 
 def mix_palette(faces: Faces, channels: int) -> Palette:
@@ -55,7 +55,7 @@ def mix_palette(faces: Faces, channels: int) -> Palette:
     covering = np.where(cover, cloth + 12, hair)
     solid = 0.4 + 0.35 * column("brow_tone")
     brow = solid * hair * 0.8 + (1 - solid) * skin * 0.75
-    faint = np.array([0.5, 0.25, 0.0, 0.1])[people.age_group][:, None]
+    faint = np.array([0.6, 0.25, 0.0, 0.1])[people.age_group][:, None]
     brow = np.minimum(brow * (1 - faint) + skin * 0.8 * faint, skin * 0.8)
     female_adult = (people.gender == 0) & (people.age_group >= 2)
     make_up = np.where(female_adult & (traits["make_up"] < 0.45), 1.0, 0.0)[:, None]

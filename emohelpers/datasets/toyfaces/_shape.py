@@ -77,9 +77,9 @@ class _Builder:
         by_age = lambda *values: np.array(values)[people.age_group][:, None]  # noqa: E731
         male = people.gender[:, None] * np.where(people.age_group[:, None] >= 2, 1.0, 0.3)
         self.male, self.by_age = male, by_age
-        self.eye_scale = by_age(1.2, 1.1, 1.0, 0.93) * (1.03 - 0.06 * male)
-        self.nose_scale = by_age(0.74, 0.86, 1.0, 1.1) * (0.95 + 0.08 * male)
-        self.mouth_scale = by_age(0.82, 0.9, 1.0, 1.0)
+        self.eye_scale = by_age(1.27, 1.12, 1.0, 0.93) * (1.03 - 0.06 * male)
+        self.nose_scale = by_age(0.68, 0.86, 1.0, 1.1) * (0.95 + 0.08 * male)
+        self.mouth_scale = by_age(0.8, 0.9, 1.0, 1.0)
         self.lower_face = by_age(0.86, 0.93, 1.0, 1.02)
         self.wrinkles = by_age(0.0, 0.0, 0.08, 0.55) * (0.6 + 0.5 * traits["age_marks"][:, None])
         self.wrinkles += by_age(0, 0, 0.25, 0) * np.maximum(self.trait("age_marks"), 0)
@@ -96,7 +96,7 @@ class _Builder:
         t, drop = self.trait, self.mean_au(26)
         x, y = _SKULL[None, :, 0], _SKULL[None, :, 1]
         low = np.clip((y - 4) / 25, 0, 1)
-        jaw = 0.09 * t("jaw_width") + 0.06 * self.male - 0.02 + self.by_age(0.08, 0.04, 0, 0.02)
+        jaw = 0.09 * t("jaw_width") + 0.06 * self.male - 0.02 + self.by_age(0.11, 0.05, 0, 0.02)
         width = 1 + 0.06 * t("face_width") + jaw * low * 1.4
         width = width + 0.03 * self.mean_au(12) * low
         tall = np.where(y > 0, self.lower_face + 0.05 * t("chin_length") + 0.02 * self.male, 1.0)
@@ -137,11 +137,11 @@ class _Builder:
             (self.width + 0.8 + volume) * np.cos(angle), 5.0 + (27.0 + volume) * np.sin(angle)
         )
         start = np.linspace(0.0, 1.0, 4)
-        for k, place in enumerate((1, 3, 5, 7, 9, 11, 13)):
-            root, tip = wide[:, 7, None] + 0.25 * wide[:, place, None], wide[:, place, None]
-            top, end = crown[:, place, None], hairline[:, place, None]
+        for k, place in enumerate((3, 5, 6, 7, 8, 9, 11)):
+            tip, top, end = wide[:, place, None], crown[:, place, None], hairline[:, place, None]
             self.curves[f"strand{k}"] = _curve(
-                root + part + (tip - root - part) * start**0.6, top + (end - 0.4 - top) * start**1.5
+                tip * (0.75 + 0.25 * start) + 0.8 * part * (1 - start),
+                top + (end - 0.8 - top) * start,
             )
         fall = np.linspace(0.0, 1.0, 9)
         for side, sign in zip(SIDES, _SIGN, strict=True):
@@ -225,7 +225,11 @@ class _Builder:
         y = y + press * (2.7 * inside + 1.2) + a9 * (1.7 * inside + 0.7)
         y = y + 0.9 * a1 * self.au(15, side) * along
         x = sign * (start + (end - start) * along)
-        thick = (0.95 + 0.3 * t("brow_thickness") + 0.22 * self.male) * (1.05 - 0.75 * along**1.5)
+        thick = (
+            self.by_age(0.75, 0.9, 1, 1)
+            * (0.95 + 0.3 * t("brow_thickness") + 0.22 * self.male)
+            * (1.05 - 0.75 * along**1.5)
+        )
         self.curves[f"brow_{name}"] = _closed(_curve(x, y - thick), _curve(x, y + thick * 0.85))
         self.amounts[f"brow_y_{name}"] = y[:, 2]
 
@@ -283,7 +287,7 @@ class _Builder:
             wide = (
                 wide + 2.5 * a12 + 1.7 * a20 + 0.4 * a15 - 0.5 * a14 - 0.9 * au(23) * (1 - au(25))
             )
-            wide = wide - (2.1 - 1.4 * au(20)) * au(26) * (1 - au(12)) - 0.4 * au(17)
+            wide = wide - (1.7 - 1.2 * au(20)) * au(26) * (1 - au(12)) - 0.4 * au(17)
             raise_ = -3.5 * a12 + 3.0 * a15 + 0.7 * a20 - 0.7 * a14 + 0.6 * au(26)
             sides.append((wide, raise_))
         x = np.linspace(-1.0, 1.0, 13)
@@ -293,7 +297,7 @@ class _Builder:
         middle = base - 0.9 * au(17) - 0.6 * au(9) - 0.9 * au(10) + 0.25 * au(12) + 0.4 * au(26)
         line = middle + corner * bow + 0.25 * np.cos(3 * np.pi * x) * (1 - bow) * (1 - au(25))
         gap = (
-            2.7 * au(25) * (1 - 0.15 * au(20)) + 7.4 * au(26) + 1.3 * au(16) + 1.0 * au(10) * au(25)
+            2.7 * au(25) * (1 - 0.15 * au(20)) + 8.2 * au(26) + 1.3 * au(16) + 1.0 * au(10) * au(25)
         )
         gap = gap * self.mouth_scale
         self.gap = gap
@@ -316,11 +320,11 @@ class _Builder:
         show = 0.35 + 0.9 * au(12) + 0.75 * au(10) + 0.35 * au(20) + 0.2 * au(16)
         tooth = np.minimum(gap * shape, 2.6 * np.clip(show, 0, 1)) * (1 - 0.08 * np.abs(x))
         self.curves["teeth"] = _closed(
-            _curve(xs * 0.94, upper_in), _curve(xs * 0.94, upper_in + tooth)
+            _curve(xs * 0.86, upper_in), _curve(xs * 0.86, upper_in + tooth)
         )
         low = np.minimum(gap * shape, 2.0 * np.clip(1.2 * au(16) + 0.6 * au(20), 0, 1)) * 0.9
         self.curves["lower_teeth"] = _closed(
-            _curve(xs * 0.86, lower_in - low), _curve(xs * 0.86, lower_in)
+            _curve(xs * 0.72, lower_in - low), _curve(xs * 0.72, lower_in)
         )
         tongue = np.maximum(gap * 0.36 - 0.8, 0)
         self.curves["tongue"] = _closed(
@@ -411,17 +415,11 @@ class _Builder:
             _curve(0.85 * reach * x, np.maximum(self.nose_y + 2.2, middle - 2.6) + 0.6 * droop),
             _curve(reach * x, np.maximum(middle, self.nose_y + 3.2) + 0.9 * droop),
         )
-        jaw = self.chin
-        beard_y = np.concatenate([0 * jaw + 9, 0 * jaw + 17, 0.72 * jaw + 5.8], axis=1)
-        outer_x = self.width * np.array([[1.0, 0.93, 0.72]])
-        outer = np.concatenate([-outer_x, 0 * jaw, outer_x[:, ::-1]], axis=1)
-        outer_y = np.concatenate([beard_y, jaw + 1.5, beard_y[:, ::-1]], axis=1)
-        inner = outer * np.array([[0.9, 0.66, 0.5, 1, 0.5, 0.66, 0.9]])
-        inner_y = np.concatenate(
-            [0 * jaw + 9, 0 * jaw + 15.5, 0.55 * jaw + 5.2, 0.86 * jaw], axis=1
-        )
-        inner_y = np.concatenate([inner_y, inner_y[:, :3][:, ::-1]], axis=1)
-        self.curves["beard"] = _closed(_curve(inner, inner_y), _curve(outer, outer_y))
+        outline = self.curves["head"][:, 13:44]
+        along = np.linspace(-1.0, 1.0, outline.shape[1])[:, None]
+        inward = 0.6 + 0.36 * np.abs(along) ** 3
+        centre = np.stack([0 * middle, 1.02 * middle], axis=-1)
+        self.curves["beard"] = _closed(outline, centre + (outline - centre) * inward)
 
     def glasses(self) -> None:
         """Two frames and the bridge between them."""
