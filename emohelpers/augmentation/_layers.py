@@ -47,8 +47,8 @@ class RandomAffine(keras.layers.Layer):
     >>> import numpy as np
     >>> layer = RandomAffine(flip=True, rotation=15, seed=0)
     >>> faces = np.zeros((2, 48, 48, 1), dtype=np.uint8)
-    >>> layer(faces, training=True).shape
-    TensorShape([2, 48, 48, 1])
+    >>> tuple(layer(faces, training=True).shape)
+    (2, 48, 48, 1)
     >>> sorted(layer.get_random_transformation(faces))
     ['flip', 'rotation', 'shear', 'shift_x', 'shift_y', 'zoom']
     """
@@ -163,8 +163,8 @@ class RandomChannelShift(keras.layers.Layer):
     --------
     >>> import numpy as np
     >>> faces = np.full((2, 48, 48, 3), 128, dtype=np.uint8)
-    >>> RandomChannelShift(0.1, seed=0)(faces, training=True).shape
-    TensorShape([2, 48, 48, 3])
+    >>> tuple(RandomChannelShift(0.1, seed=0)(faces, training=True).shape)
+    (2, 48, 48, 3)
     """
 
     def __init__(self, factor: float, *, seed: int | None = None, **kwargs: Any) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from emohelpers.augmentation._pipeline import Strengths, pipeline
+from emohelpers.augmentation._pipeline import Strengths, pipeline, resolve
 from emohelpers.datasets._base import SPLITS, FaceDataset
 from emohelpers.errors import ConfigurationError
 
@@ -90,10 +90,11 @@ def write_augmented(
     {'test': 4, 'train': 36, 'validation': 4}
     """
     root = Path(directory)
+    chosen = resolve(preset, strengths)
     splits = _splits(dataset)
     plan = _plan(dataset, splits, copies=copies, total=total, seed=seed)
-    settings = f"{preset} {sorted(strengths.items())} {seed}"
-    plan["file"] = _names(dataset, plan, settings=settings)
+    settings = [f"{name}={float(strength)}" for name, strength in chosen.items()]
+    plan["file"] = _names(dataset, plan, settings=" ".join([*settings, f"seed={seed}"]))
     _refuse_others(root, set(plan["file"]))
     with _partial(root) as partial:
         for batch_seed, batch in _batches(plan, seed=seed):
@@ -107,8 +108,7 @@ def write_augmented(
             for image, file in zip(images[missing], batch["file"][missing], strict=True):
                 _move_into_place(_encode(image), root / file, partial)
         plan["sha256"] = [_digest((root / file).read_bytes()) for file in plan["file"]]
-        columns = ["file", "source", "class", "split", "copy", "seed", "sha256"]
-        manifest = plan[columns]
+        manifest = plan[["file", "source", "class", "split", "copy", "seed", "sha256"]]
         table = manifest.to_csv(index=False, lineterminator="\n").encode()
         _move_into_place(table, root / _MANIFEST, partial)
     return manifest
@@ -155,7 +155,7 @@ def _plan(
     return pd.DataFrame(
         {
             "row": rows,
-            "source": dataset.table["file"].to_numpy(object)[rows],
+            "source": dataset.table["file"].astype(str).to_numpy(object)[rows],
             "class": names[dataset.labels[rows]],
             "split": splits[rows],
             "copy": np.repeat(np.arange(len(rounds) + 1), [len(kept), *map(len, rounds)]),
@@ -186,6 +186,7 @@ def _copies(
 
 
 def _names(dataset: FaceDataset, plan: pd.DataFrame, *, settings: str) -> list[str]:
+    """Return a path relative to the directory for each row of the plan."""
     for name in dataset.class_names:
         if name.startswith(".") or set(name) & set("/\\"):
             raise ConfigurationError(f"class {name!r}: expected a name that a folder can have")

@@ -10,7 +10,7 @@ import numpy as np
 from emohelpers.augmentation._layers import RandomAffine, RandomChannelShift
 from emohelpers.errors import ConfigurationError
 
-__all__ = ["PRESETS", "Strengths", "pipeline"]
+__all__ = ["PRESETS", "Strengths", "pipeline", "resolve"]
 
 
 class Strengths(TypedDict, total=False):
@@ -111,10 +111,10 @@ def pipeline(
     >>> augment = pipeline("fer", seed=0, rotation=20)
     >>> [layer.name for layer in augment.layers]
     ['affine', 'brightness', 'contrast', 'erase']
-    >>> augment(np.zeros((2, 48, 48, 1), dtype=np.uint8), training=True).shape
-    TensorShape([2, 48, 48, 1])
+    >>> tuple(augment(np.zeros((2, 48, 48, 1), dtype=np.uint8), training=True).shape)
+    (2, 48, 48, 1)
     """
-    chosen = _resolve(preset, strengths)
+    chosen = resolve(preset, strengths)
     # Each kind has its own stream, so that leaving one out does not change the others.
     seeds = [int(word >> 1) for word in np.random.SeedSequence(seed).generate_state(5)]
     layers = [
@@ -146,8 +146,8 @@ def _photometric(name: str, strength: float, *, seed: int) -> keras.layers.Layer
     )
 
 
-def _resolve(preset: str | None, strengths: Strengths) -> dict[str, Any]:
-    """Return every strength, checked."""
+def resolve(preset: str | None, strengths: Strengths) -> dict[str, Any]:
+    """Return every strength, those of the preset and 0 where nothing else is said, checked."""
     if preset is not None and preset not in PRESETS:
         raise ConfigurationError(
             f"unknown preset {preset!r}: expected one of {', '.join(PRESETS)}, or None"
@@ -159,10 +159,11 @@ def _resolve(preset: str | None, strengths: Strengths) -> dict[str, Any]:
             raise ConfigurationError(
                 f"unknown strength {name!r}: expected one of {', '.join(_BOUNDS)}"
             )
-        if isinstance(strength, bool) != (name == "flip"):
+        if name == "flip":
+            if not isinstance(strength, bool):
+                raise ConfigurationError(f"flip={strength!r}: expected True or False")
+        elif not isinstance(strength, int | float) or not 0 <= strength <= _BOUNDS[name]:
             raise ConfigurationError(
-                f"{name}={strength!r}: expected {'True or False' if name == 'flip' else 'a number'}"
+                f"{name}={strength!r}: expected a number, 0 to {_BOUNDS[name]:g}"
             )
-        if not 0 <= strength <= _BOUNDS[name]:
-            raise ConfigurationError(f"{name}={strength!r}: expected 0 to {_BOUNDS[name]}")
     return chosen
