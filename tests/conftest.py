@@ -4,8 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+# How long an example takes says nothing about right and wrong, and machines differ.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")
