@@ -51,7 +51,7 @@ PRESETS: Mapping[str, Strengths] = MappingProxyType(
             erase=0.2,
         ),
         "smile": Strengths(
-            flip=True, rotation=15, shift=0.1, zoom=0.1, shear=10, channel_shift=0.1
+            flip=True, rotation=15, shift=0.1, zoom=0.1, shear=10, channel_shift=0.06
         ),
     }
 )
