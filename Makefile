@@ -1,9 +1,11 @@
 # Run `make` or `make help` for the list of targets.
 PYTHON ?= python3
 VENV ?= .venv
+# What `make notebooks` runs on: make notebooks DATASET=fer2013 DATA=path/to/fer2013.csv
 DATASET ?= toyfaces
 DATA ?=
-BUILD ?= build/$(DATASET)
+# Tests at a time.
+JOBS ?= 2
 
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
@@ -23,6 +25,42 @@ $(STAMP): requirements.lock pyproject.toml
 
 .PHONY: environment
 environment: $(STAMP)  ## build the virtual environment, or bring it up to the lock
+
+.PHONY: notebooks
+notebooks: $(STAMP)  ## execute the numbered notebooks into build/ (DATASET=, DATA=)
+	$(BIN)/python tools/run_notebooks.py --dataset "$(DATASET)" $(if $(DATA),--data "$(DATA)")
+
+.PHONY: figures
+figures: $(STAMP)  ## remake presentation_images/ from the notebooks on toy faces
+	$(BIN)/python tools/run_notebooks.py --figures presentation_images
+
+.PHONY: outputs
+outputs: $(STAMP)  ## store the notebooks' outputs and figures anew, from a clean run on toy faces
+	$(BIN)/python tools/run_notebooks.py --inplace
+
+.PHONY: lab
+lab: $(STAMP)  ## open the notebooks in JupyterLab
+	$(BIN)/python -m jupyterlab notebooks
+
+.PHONY: test
+test: $(STAMP)  ## run the tests, the examples in docstrings and the notebooks
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile --nbval notebooks
+
+.PHONY: check
+check: $(STAMP)  ## lint and type-check code and notebooks
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+.PHONY: format
+format: $(STAMP)  ## format code and notebooks, and mend what ruff can mend
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+.PHONY: bench
+bench: $(STAMP)  ## measure speed and memory (DATA= for the real FER2013)
+	$(BIN)/python -m benchmarks $(if $(DATA),--data "$(DATA)")
 
 .PHONY: lock
 lock: $(STAMP)  ## remake requirements.lock from pyproject.toml
