@@ -15,7 +15,7 @@ import zipfile
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from types import TracebackType
@@ -26,6 +26,8 @@ from emohelpers.errors import ArchiveError, EmohelpersError, MissingPathError
 __all__ = ["DEFAULT_LIMITS", "Limits", "Source", "open_source"]
 
 _TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2")
+_MAGIC: Mapping[bytes, Any] = {b"\x1f\x8b\x08": gzip.open, b"\xfd7z": lzma.open, b"BZh": bz2.open}
+_CHUNK = 64 * 1024
 _OPENERS: Mapping[str, Any] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
 _DAMAGE = (
     EOFError,
@@ -114,16 +116,8 @@ class Source(ABC):
             If the archive is damaged or cut short, has too many members, or has one whose path
             leaves the archive or that is a link or a device.
         """
-        names = []
         with self._naming_damage():
-            for name in self._names():
-                names.append(name)
-                if len(names) > self.limits.members:
-                    raise ArchiveError(
-                        f"{self.path} holds more than {self.limits.members:,} files: "
-                        "expected a set of face images or a CSV"
-                    )
-        return [name for name in names if _wanted(name, suffixes)]
+            return [name for name in self._counted_names() if _wanted(name, suffixes)]
 
     def read(self, name: str) -> bytes:
         """Return the bytes of one file.
@@ -145,14 +139,16 @@ class Source(ABC):
         MissingPathError
             If there is no such file.
         """
-        with self.open(name) as file, io.BufferedReader(cast(Any, file)) as buffered:
-            data = buffered.read(self.limits.read_bytes + 1)
-        if len(data) > self.limits.read_bytes:
-            raise ArchiveError(
-                f"{self._where(name)} holds more than {self.limits.read_bytes:,} bytes: "
-                "expected an image or a small table"
-            )
-        return data
+        data = bytearray()
+        with self.open(name) as file:
+            while chunk := file.read(_CHUNK):
+                data += chunk
+                if len(data) > self.limits.read_bytes:
+                    raise ArchiveError(
+                        f"{self._where(name)} holds more than {self.limits.read_bytes:,} bytes: "
+                        "expected an image or a small table"
+                    )
+        return bytes(data)
 
     def open(self, name: str) -> BinaryIO:
         """Open one file for reading from beginning to end, decompressed.
@@ -217,6 +213,15 @@ class Source(ABC):
     ) -> None:
         self.close()
 
+    def _counted_names(self) -> Iterator[str]:
+        for count, name in enumerate(self._names(), 1):
+            if count > self.limits.members:
+                raise ArchiveError(
+                    f"{self.path} holds more than {self.limits.members:,} files: "
+                    "expected a set of face images or a CSV"
+                )
+            yield name
+
     def _where(self, name: str) -> str:
         return f"{name!r} in {self.path}"
 
@@ -271,10 +276,11 @@ class _Folder(Source):
     """The files of a folder and its subfolders."""
 
     def _names(self) -> Iterable[str]:
-        for folder, subfolders, files in os.walk(self.path):
-            subfolders.sort()
-            for file in sorted(files):
-                yield (Path(folder) / file).relative_to(self.path).as_posix()
+        return sorted(
+            (Path(folder) / file).relative_to(self.path).as_posix()
+            for folder, _, files in os.walk(self.path)
+            for file in files
+        )
 
     def _open(self, name: str) -> IO[bytes]:
         return (self.path / _checked(name, self.path)).open("rb")
@@ -289,15 +295,21 @@ class _Folder(Source):
 class _SingleFile(Source):
     """One file, perhaps compressed: its member is its name without the ``.gz`` or ``.xz``."""
 
-    def _names(self) -> Iterable[str]:
-        packed = self.path.suffix.lower() in _OPENERS
-        return [self.path.stem if packed else self.path.name]
+    def members(self, suffixes: tuple[str, ...] | None = None) -> list[str]:
+        # Whoever names one file wants it, even one that is hidden.
+        return [name for name in self._names() if name.lower().endswith(suffixes or "")]
+
+    def _names(self) -> list[str]:
+        return [self.path.stem if self._opener() else self.path.name]
 
     def _open(self, name: str) -> IO[bytes]:
         if name not in self._names():
             raise KeyError(name)
-        opener = _OPENERS.get(self.path.suffix.lower())
-        return self.path.open("rb", buffering=0) if opener is None else opener(self.path, "rb")
+        opener = self._opener()
+        return opener(self.path, "rb") if opener else self.path.open("rb", buffering=0)
+
+    def _opener(self) -> Any:
+        return _OPENERS.get(self.path.suffix.lower())
 
     def close(self) -> None:
         pass
@@ -308,19 +320,21 @@ class _Zip(Source):
         super().__init__(path, limits)
         with self._naming_damage():
             self._zip = zipfile.ZipFile(path)
-        # Some Windows programs store the names of members with backslashes.
-        self._stored: dict[str, zipfile.ZipInfo] = {}
-        for info in self._zip.infolist():
-            if not info.is_dir():
-                self._check(info)
-                self._stored[_checked(info.filename, path)] = info
+        try:
+            self._stored = {
+                self._checked(info): info for info in self._zip.infolist() if not info.is_dir()
+            }
+        except ArchiveError:
+            self.close()
+            raise
 
-    def _check(self, info: zipfile.ZipInfo) -> None:
+    def _checked(self, info: zipfile.ZipInfo) -> str:
         kind = stat.S_IFMT(info.external_attr >> 16)
         if kind not in (0, stat.S_IFREG):
             raise ArchiveError(
                 f"{self._where(info.filename)} is a link or a device: expected plain files"
             )
+        return _checked(info.filename, self.path)
 
     def _names(self) -> Iterable[str]:
         return list(self._stored)
@@ -337,11 +351,20 @@ class _Tar(Source):
         super().__init__(path, limits)
         self._stored: dict[str, tarfile.TarInfo] = {}
         self._complete = False
-        with self._naming_damage():
-            self._tar = tarfile.open(path)  # noqa: SIM115 - closed by close()
+        with path.open("rb") as file:
+            magic = file.read(3)
+        # By content, since browsers unpack .tar.gz on the way and leave the name.
+        self._file: IO[bytes] = _MAGIC.get(magic, io.open)(path, "rb")
+        bounded = _ShortReads(self._file, path, limits.read_bytes)
+        try:
+            with self._naming_damage():
+                self._tar = tarfile.TarFile(fileobj=cast(Any, bounded))
+        except EmohelpersError:
+            self._file.close()
+            raise
 
-    def _infos(self) -> Iterator[tuple[str, tarfile.TarInfo]]:
-        """Walk the headers, checking each; what was walked is remembered by tarfile."""
+    def _names(self) -> Iterator[str]:
+        """Walk the headers, checking each; tarfile remembers those that it has walked."""
         for info in self._tar:
             if info.isdir():
                 continue
@@ -351,54 +374,61 @@ class _Tar(Source):
                 )
             name = _checked(info.name, self.path)
             self._stored[name] = info
-            yield name, info
+            yield name
         self._check_end()
 
     def _check_end(self) -> None:
         """Refuse a tar cut at the edge of a member, which tarfile takes for its end."""
-        file = cast(Any, self._tar.fileobj)
-        file.seek(self._tar.offset)
-        end = file.read(tarfile.BLOCKSIZE)
+        self._file.seek(self._tar.offset)
+        end = self._file.read(tarfile.BLOCKSIZE)
         if len(end) < tarfile.BLOCKSIZE or end.strip(b"\0"):
             raise ArchiveError(
                 f"{self.path} is cut short or damaged after {len(self._stored):,} files: "
                 "expected the two empty blocks that end a tar"
             )
+        # Only at its end does a compressed file show whether its checksum is right.
+        while rest := self._file.read(_CHUNK):
+            self._count(len(rest), self.path.name)
         self._complete = True
-
-    def _names(self) -> Iterable[str]:
-        return (name for name, _ in self._infos())
 
     def _open(self, name: str) -> IO[bytes]:
         if name not in self._stored and not self._complete:
-            for _ in self._infos():
+            for _ in self._counted_names():
                 pass
         return cast(IO[bytes], self._tar.extractfile(self._stored[name]))
 
     def iter_members(self, suffixes: tuple[str, ...] | None = None) -> Iterator[tuple[str, bytes]]:
-        infos = iter(self._infos())
-        seen = 0
+        # In one pass, where listing the members first would decompress everything twice.
+        names = self._counted_names()
         while True:
             with self._naming_damage():
-                entry = next(infos, None)
-            if entry is None:
+                name = next(names, None)
+            if name is None:
                 return
-            seen += 1
-            if seen > self.limits.members:
-                raise ArchiveError(
-                    f"{self.path} holds more than {self.limits.members:,} files: "
-                    "expected a set of face images or a CSV"
-                )
-            if _wanted(entry[0], suffixes):
-                yield entry[0], self.read(entry[0])
+            if _wanted(name, suffixes):
+                yield name, self.read(name)
 
     def close(self) -> None:
         self._tar.close()
+        self._file.close()
 
 
-def open_source(
-    path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS
-) -> AbstractContextManager[Source]:
+class _ShortReads:
+    """The file of a tar, refusing long reads: the headers of a tar may ask for any number."""
+
+    def __init__(self, file: IO[bytes], path: Path, limit: int) -> None:
+        self._file, self._path, self._limit = file, path, limit
+        self.seek, self.tell = file.seek, file.tell
+
+    def read(self, size: int) -> bytes:
+        if size > self._limit:
+            raise ArchiveError(
+                f"{self._path} has a header of {size:,} bytes: expected at most {self._limit:,}"
+            )
+        return self._file.read(size)
+
+
+def open_source(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS) -> Source:
     """Open a folder, an archive or a single file, perhaps compressed, for reading in place.
 
     Parameters
@@ -450,6 +480,7 @@ def open_source(
 
 def _checked(name: str, path: Path) -> str:
     """Return the name of a member with forward slashes, or refuse one that leaves the archive."""
+    # Some Windows programs store backslashes.
     posix = name.replace("\\", "/")
     parts = PurePosixPath(posix).parts
     if posix.startswith("/") or ".." in parts or ":" in posix.split("/")[0] or "\0" in posix:

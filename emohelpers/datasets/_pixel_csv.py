@@ -5,6 +5,7 @@ row, and then every value is computed at once from the digits before each separa
 in which anything differs is read again row by row, which finds out what is wrong and where.
 """
 
+import codecs
 import csv
 import re
 from collections.abc import Iterator, Sequence
@@ -93,8 +94,7 @@ def read_pixel_csv(stream: BinaryIO, *, where: str, faults: Faults) -> Iterator[
 
 def has_columns(line: bytes) -> bool:
     """Tell whether a CSV that begins with this line has the columns that are needed."""
-    names = {name.lower() for name in _split(line)}
-    return names >= {column.lower() for column in _COLUMNS}
+    return set(_names(line)) >= {column.lower() for column in _COLUMNS}
 
 
 def _whole_lines(stream: BinaryIO, where: str) -> Iterator[bytes]:
@@ -127,7 +127,7 @@ def _read_header(blocks: Iterator[bytes], where: str) -> tuple[list[str], bytes 
     """Return the names of the columns and what follows them in the first block."""
     block = next(blocks, b"")
     line, _, rest = block.partition(b"\n")
-    names = [name.lower() for name in _split(line)]
+    names = _names(line)
     if not any(names):
         raise TableError(f"{where} is empty: expected a header {','.join(_COLUMNS)}")
     missing = [column for column in _COLUMNS if column.lower() not in names]
@@ -139,11 +139,16 @@ def _read_header(blocks: Iterator[bytes], where: str) -> tuple[list[str], bytes 
     return names, rest or next(blocks, None)
 
 
+def _names(header: bytes) -> list[str]:
+    return [name.lower() for name in _split(header.removeprefix(codecs.BOM_UTF8))]
+
+
 def _split(line: bytes) -> list[str]:
     """Split a line at its commas as the csv module does, or into nothing that is a column."""
-    text = line.decode("utf-8-sig", errors="replace").strip("\r\n")
+    text = line.decode(errors="replace").strip("\r\n")
     try:
-        return [field.strip() for field in next(csv.reader([text], skipinitialspace=True), [])]
+        fields = next(csv.reader([text], skipinitialspace=True, strict=True), [])
+        return [field.strip() for field in fields]
     except csv.Error:
         return []
 
@@ -157,12 +162,10 @@ class _Reader:
         self._where, self._faults = where, faults
         self._row = 2
         self._layout: _Layout | None = None
-        self._looked = False
 
     def read(self, block: bytes) -> PixelRows:
-        if not self._looked:
-            self._layout = _Layout.of(block[: block.index(b"\n") + 1], self._columns, self._width)
-            self._looked = True
+        if self._layout is None:
+            self._layout = self._learn(block[: block.index(b"\n") + 1])
         parsed = self._layout.parse(block) if self._layout else None
         if parsed is None:
             return self._read_exactly(block)
@@ -170,6 +173,19 @@ class _Reader:
         numbers = np.arange(self._row, self._row + len(usages))
         self._row += len(usages)
         return PixelRows(images, emotions, usages, numbers)
+
+    def _learn(self, line: bytes) -> "_Layout | None":
+        """Learn the layout of the file from a row, if that reads the same in both ways."""
+        layout = _Layout.of(line, self._columns, self._width)
+        parsed = layout.parse(line) if layout else None
+        if parsed is None:
+            return None
+        images, emotions, usages = parsed
+        try:
+            same = self._read_row(line) == (emotions[0], images.tobytes(), usages[0])
+        except TableError:
+            return None
+        return layout if same else None
 
     def _read_exactly(self, block: bytes) -> PixelRows:
         pixels, emotions, usages, numbers = [], [], [], []
@@ -237,7 +253,7 @@ class _Layout:
         fields = line.rstrip(b"\r\n").split(b",")
         if len(fields) != width or width != len(_COLUMNS) or line.startswith(b'"'):
             return None
-        ends, count = [], 0
+        ends, count = [], 0  # which separator ends each field: a quote, where there is one
         for field in fields:
             quoted = field[:1] == field[-1:] == b'"' and len(field) > 1
             ends.append(count + quoted)
