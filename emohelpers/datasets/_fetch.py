@@ -134,10 +134,10 @@ def _retrieve(download: Download, target: Path, *, progress: bool) -> Path:
     except (OSError, HTTPException) as error:
         if isinstance(error, FetchError):
             raise
-        kept = f"; {part.stat().st_size:,} bytes are kept" if part.exists() else ""
-        raise FetchError(
-            f"{download.url}: {error or type(error).__name__}{kept}: call fetch again to go on"
-        ) from error
+        again = "call fetch again later"
+        if part.exists():
+            again = f"{part.stat().st_size:,} bytes are kept: call fetch again to go on"
+        raise FetchError(f"{download.url}: {error or type(error).__name__}; {again}") from error
     return target
 
 

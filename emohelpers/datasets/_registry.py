@@ -73,7 +73,7 @@ class Source:
 
 
 _FER2013 = Source(
-    title="FER2013: 35,887 grey faces of 48x48, seven emotions, three fixed parts",
+    title="35,887 grey faces of 48x48, seven emotions, three fixed parts",
     licence="no licence from its makers; made for research (Goodfellow et al. 2013)",
     harms=(
         "Photographs found by image search, without the consent of those shown. One label for each "
@@ -88,9 +88,9 @@ _FER2013 = Source(
         "Sign in at https://www.kaggle.com (the account is free).",
         "Open https://www.kaggle.com/c/"
         "challenges-in-representation-learning-facial-expression-recognition-challenge/data, "
-        "accept the rules of the competition and download fer2013.tar.gz. (The same images as "
-        "class folders: https://www.kaggle.com/datasets/msambare/fer2013, Download, archive.zip; "
-        "they lack the division of the test images into PublicTest and PrivateTest.)",
+        "accept the rules of the competition and download fer2013.tar.gz. (The same images as JPEG "
+        "class folders, to which the FER+ votes can not be joined: "
+        "https://www.kaggle.com/datasets/msambare/fer2013, Download, archive.zip.)",
         "Put it at {place}/fer2013.tar.gz, packed as it is (archive.zip: {place}/fer2013.zip).",
         "See what it holds: emohelpers data check fer2013 {place}/fer2013.tar.gz",
         "Optional, ten raters' votes for each face (FER+): emohelpers data fetch ferplus, then "
@@ -100,7 +100,7 @@ _FER2013 = Source(
 )
 
 _FERPLUS = Source(
-    title="FER+: ten raters' votes for each face of FER2013, for load('fer2013', votes=...)",
+    title="ten raters' votes for each face of FER2013, for load('fer2013', votes=...)",
     licence="MIT (Microsoft; Barsoum et al. 2016)",
     harms="The votes are crowd workers' guesses at strangers' faces, not what the people felt.",
     access="download",
@@ -117,7 +117,7 @@ _FERPLUS = Source(
 )
 
 _FACIAL_EXPRESSIONS = Source(
-    title="facial_expressions: 13,718 faces, mostly 350x350 and grey, eight emotions, by person",
+    title="13,718 faces, mostly 350x350 and grey, eight emotions, by person",
     licence="Apache-2.0 (the photographs: rights of their owners, many are press photographs)",
     harms=(
         "Named public figures who did not agree to it, labelled by five contributors, usually one "
@@ -143,7 +143,7 @@ _FACIAL_EXPRESSIONS = Source(
 )
 
 _UTKFACE = Source(
-    title="UTKFace: 200x200 colour faces with age, gender and race in their names",
+    title="200x200 colour faces with age, gender and race in their names",
     licence="non-commercial research only (Zhang et al. 2017); the photographs: of their owners",
     harms=(
         "Photographs from the web without consent. Age, gender and race were guessed from looks: "
@@ -164,7 +164,7 @@ _UTKFACE = Source(
 )
 
 _FOLDERS = Source(
-    title="folders: your own images, a folder for each class",
+    title="your own images, a folder for each class",
     licence="yours to know: say in your project who agreed to what",
     harms="Ask those whose faces these are; a folder's name is somebody's guess at a feeling.",
     access="yours",
@@ -176,7 +176,7 @@ _FOLDERS = Source(
 )
 
 _TOYFACES = Source(
-    title="toyfaces: drawn faces with known expression, person, age group, skin tone and votes",
+    title="drawn faces with known expression, person, age group, skin tone and votes",
     licence="MIT (part of this package)",
     harms="Nobody is shown; drawings are simpler than faces, so scores on them prove little.",
     access="built in",

@@ -1,0 +1,129 @@
+"""``emohelpers data``: which data sets there are, fetching them, checking what lies on disk."""
+
+import json
+import textwrap
+from itertools import zip_longest
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from emohelpers.errors import ConfigurationError, EmohelpersError
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    help="List, fetch and check data sets.", no_args_is_help=True, rich_markup_mode=None
+)
+
+_WIDTHS = (18, 24, 22, 24, 20)
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object and nothing else on standard output.")
+]
+
+
+def _fail(error: EmohelpersError) -> NoReturn:
+    """Say what was wrong on standard error; 2 where the call itself was wrong."""
+    typer.echo(f"error: {error}", err=True)
+    raise typer.Exit(2 if isinstance(error, ConfigurationError) else 1) from error
+
+
+def _print_json(content: dict[str, Any]) -> None:
+    typer.echo(json.dumps(content, allow_nan=False))
+
+
+@app.command("list")
+def list_sources(*, as_json: Json = False) -> None:
+    """Say of each data set what it is, its licence, how it is had and whether it is here."""
+    from emohelpers.datasets import SOURCES, describe
+
+    rows = describe().to_dict("records")
+    if as_json:
+        for row in rows:
+            source = SOURCES[row["name"]]
+            row |= {"path": row["path"] or None, "harms": source.harms, "home": source.home or None}
+        _print_json({"sources": rows})
+        return
+    cells = [["name", "what it is", "licence", "how it is had", "here"]]
+    for row in rows:
+        here = row["path"] or ("yes" if row["here"] else "no")
+        cells.append([row["name"], row["title"], row["licence"], row["how"], here])
+    typer.echo("\n\n".join(_wrapped(line) for line in cells))
+
+
+def _wrapped(cells: list[str]) -> str:
+    """Lay out one row of a table, each cell wrapped to the width of its column."""
+    columns = [textwrap.wrap(cell, width) for cell, width in zip(cells, _WIDTHS, strict=True)]
+    return "\n".join(
+        "  ".join(part.ljust(width) for part, width in zip(line, _WIDTHS, strict=True)).rstrip()
+        for line in zip_longest(*columns, fillvalue="")
+    )
+
+
+@app.command("fetch")
+def fetch_source(
+    name: Annotated[str, typer.Argument(help="The data set, as in 'emohelpers data list'.")],
+    *,
+    to: Annotated[Path, typer.Option(help="The folder for the file.")] = Path("datasets"),
+    as_json: Json = False,
+) -> None:
+    """Download a data set and check it, or say where to click if it needs an account.
+
+    An interrupted download goes on from where it stopped when the command is given again.
+    """
+    from emohelpers.datasets import fetch
+    from emohelpers.datasets._fetch import steps
+
+    try:
+        path = fetch(name, to)
+    except EmohelpersError as error:
+        if as_json and not isinstance(error, ConfigurationError):
+            _print_json({"name": name, "path": None, "steps": steps(name, to=to)})
+        _fail(error)
+    if as_json:
+        _print_json({"name": name, "path": str(path), "bytes": _size(path)})
+    else:
+        typer.echo(f"{name} lies at {path} ({_size(path):,} bytes).")
+
+
+def _size(path: Path) -> int:
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+@app.command("check")
+def check_source(
+    name: Annotated[str, typer.Argument(help="The data set, as in 'emohelpers data list'.")],
+    path: Annotated[
+        Path | None,
+        typer.Argument(help="The folder, archive or CSV; by default where fetch puts it."),
+    ] = None,
+    *,
+    votes: Annotated[Path | None, typer.Option(help="fer2013: the CSV of FER+ votes.")] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="utkface: a CSV of expression labels.")
+    ] = None,
+    legend: Annotated[
+        str | None, typer.Option(help="facial_expressions: the name of the CSV of labels.")
+    ] = None,
+    cache: Annotated[Path | None, typer.Option(help="The folder of all caches.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Report counts by class and split, duplicates, leaks, odd labels, what can not be read.
+
+    The exit code is 0 if everything could be read (duplicates, leaks and odd labels are reported
+    and no failure), else 1.
+    """
+    from emohelpers.datasets import check
+
+    given = {"votes": votes, "labels": labels, "legend": legend}
+    options = {option: value for option, value in given.items() if value is not None}
+    try:
+        report = check(name, path, cache=cache, **options)
+    except EmohelpersError as error:
+        _fail(error)
+    if as_json:
+        _print_json(report.to_dict())
+    else:
+        typer.echo(report.to_text())
+    raise typer.Exit(0 if report.clean else 1)
