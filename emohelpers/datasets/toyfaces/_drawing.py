@@ -102,6 +102,7 @@ def _options(faces: Faces) -> dict[str, list[Any]]:
         "light_y": np.round(camera.signed("light_y"), 6),
         "relief": np.round(0.65 + 0.75 * camera["softness"], 6),
         "strand_depth": np.rint(22 + 30 * traits["hair_hue"]).astype(int),
+        "eye_depth": np.round(5 + 22 * traits["eye_depth"], 6),
         "shine": np.round(25 * camera["softness"], 6),
         "clutter": np.round(camera["clutter"], 6),
         "background_x": np.round(camera["background_x"], 6),
@@ -218,17 +219,17 @@ def _broad_shade(sheet: _Sheet, i: int) -> NDArray[np.uint8]:
         value = int(_NEUTRAL + round(change * relief))
         cv2.fillPoly(shade, [c[name][i]], min(max(value, 20), 250), _AA, _SHIFT + 1)
 
-    tone("brow_bone", 9 - 5 * light_y)
+    tone("brow_bone", 14 - 6 * light_y)
     if has["hair"][i]:
         tone("hair_shine", has["shine"][i])
     for sign, side in zip((-1, 1), SIDES, strict=True):
         tone(f"hollow_{side}", -20 + 18 * light_x * sign)
         tone(f"cheek_{side}", (13 + 10 * light_x * sign) * sheet.amounts[f"cheek_{side}"][i])
-        tone(f"socket_{side}", -17 + 10 * light_x * sign + 5 * light_y)
-    tone("under_nose", -16)
+        tone(f"socket_{side}", -has["eye_depth"][i] + 10 * light_x * sign + 6 * light_y)
+    tone("under_nose", -9)
     for sign, side in zip((-1, 1), SIDES, strict=True):
         tone(f"flank_{side}", -16 + 20 * light_x * sign)
-    tone("bridge", 17)
+    tone("bridge", 26)
     tone("under_lip", -22)
     tone("chin_ball", 9 - 5 * light_y)
     if has["stubble"][i] and not has["beard"][i]:

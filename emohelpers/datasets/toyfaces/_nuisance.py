@@ -13,14 +13,18 @@ _BANK = 512
 
 @functools.lru_cache(maxsize=1)
 def _noise_banks() -> tuple[NDArray[np.int16], NDArray[np.int16]]:
-    """Return fine sensor noise and coarse skin texture, both of about unit 32, tileable enough."""
+    """Return fine sensor noise and the uneven texture of skin and cloth, both around 0."""
     stream = np.random.default_rng(20131)
     fine = stream.integers(0, 256, (4, _BANK, _BANK), dtype=np.uint8).astype(np.int16)
     # The sum of four uniform bytes is near enough to a bell curve and stays an integer.
     noise = (fine.sum(axis=0, dtype=np.int16) - 510) // 5
     rough = stream.integers(0, 256, (_BANK, _BANK), dtype=np.uint8)
-    soft = cv2.GaussianBlur(rough, (9, 9), 1.6).astype(np.int16) - 128
-    return noise, soft * 2
+    small = cv2.GaussianBlur(rough, (5, 5), 0.8).astype(np.int16) - 128
+    middle = cv2.GaussianBlur(np.ascontiguousarray(rough.T), (11, 11), 1.8).astype(np.int16) - 128
+    large = (
+        cv2.GaussianBlur(np.ascontiguousarray(rough[::-1]), (31, 31), 5.0).astype(np.int16) - 128
+    )
+    return noise, (small + 3 * middle + 8 * large) // 2
 
 
 def photograph(drawn: NDArray[np.uint8], faces: Faces) -> NDArray[np.uint8]:

@@ -53,7 +53,7 @@ def mix_palette(faces: Faces, channels: int) -> Palette:
     cover = (traits["cover"] < 0.08 * (0.5 + faces.difficulty))[:, None]
     cloth = np.stack([traits["hair_hue"], traits["hair_tone"], traits["parting"]], axis=1) * 230
     covering = np.where(cover, cloth + 12, hair)
-    solid = 0.4 + 0.35 * column("brow_tone")
+    solid = 0.3 + 0.4 * column("brow_tone")
     brow = solid * hair * 0.8 + (1 - solid) * skin * 0.75
     faint = np.array([0.6, 0.25, 0.0, 0.1])[people.age_group][:, None]
     brow = np.minimum(brow * (1 - faint) + skin * 0.8 * faint, skin * 0.8)
@@ -81,7 +81,7 @@ def mix_palette(faces: Faces, channels: int) -> Palette:
         "glint": white,
         "lash": lash,
         "lid": skin * 0.55,
-        "nostril": skin * 0.38,
+        "nostril": skin * 0.48,
         "upper_lip": lip * 0.85,
         "lower_lip": lip,
         "gap": np.full_like(skin, 1) * np.array([48, 18, 18]),

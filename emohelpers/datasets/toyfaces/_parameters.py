@@ -52,7 +52,7 @@ COMPANIONS: Mapping[str, Mapping[int, tuple[float, float]]] = {
     "anger": {25: (0.5, 0.9), 26: (0.36, 0.75), 10: (0.34, 0.8), 16: (0.4, 0.8), 9: (0.2, 0.5)},
     "disgust": {10: (0.75, 0.9), 25: (0.55, 0.6), 4: (0.8, 0.7), 7: (0.7, 0.7), 17: (0.3, 0.6)},
     "fear": {25: (1.0, 0.8)},
-    "happiness": {25: (0.78, 1.0), 26: (0.25, 0.45), 7: (0.4, 0.4)},
+    "happiness": {25: (0.82, 1.0), 26: (0.35, 0.6), 7: (0.4, 0.5), 10: (0.25, 0.4)},
     "sadness": {17: (0.7, 0.8), 25: (0.12, 0.5), 43: (0.3, 0.85), 7: (0.3, 0.4)},
     "surprise": {25: (1.0, 1.0)},
     "neutral": {25: (0.12, 0.25), 43: (0.05, 0.8)},
@@ -281,8 +281,9 @@ def _draw_units(
     of_mouth = np.isin(ACTION_UNITS, (10, 16, 25, 26))
     luck = np.where(of_mouth, draws["mouth"][:, None], jitter[:, ::-1])
     strength = core[emotions] + extra[emotions] * (luck < chance[emotions])
-    strength = strength * intensity[:, None] * (0.7 + 0.45 * jitter)
-    idle = np.where(np.isin(ACTION_UNITS, (25, 26, 43)), 0.0, 0.16 * difficulty)
+    least = 0.9 - 0.65 * difficulty
+    strength = strength * intensity[:, None] * (least + (1.15 - least) * jitter)
+    idle = np.where(np.isin(ACTION_UNITS, (25, 26, 43)), 0.0, 0.3 * difficulty)
     strength = np.maximum(strength, idle * jitter**2)
     both = np.repeat(strength[:, :, None], 2, axis=2)
     left = draws["side"] < 0.5

@@ -97,7 +97,7 @@ class _Builder:
         x, y = _SKULL[None, :, 0], _SKULL[None, :, 1]
         low = np.clip((y - 4) / 25, 0, 1)
         jaw = 0.09 * t("jaw_width") + 0.06 * self.male - 0.02 + self.by_age(0.11, 0.05, 0, 0.02)
-        width = 1 + 0.06 * t("face_width") + jaw * low * 1.4
+        width = 1.06 + 0.07 * t("face_width") + jaw * low * 1.4
         width = width + 0.03 * self.mean_au(12) * low
         tall = np.where(y > 0, self.lower_face + 0.05 * t("chin_length") + 0.02 * self.male, 1.0)
         right = _curve(x * width, y * tall + low**2 * (3.4 * drop - 0.8 * self.mean_au(17)))
@@ -117,7 +117,7 @@ class _Builder:
     def hair(self) -> None:
         """Hair behind the head, over the forehead and along the cheeks."""
         t, traits = self.trait, self.faces.people.traits
-        line = -13.2 + 2.2 * t("hair_line") + self.by_age(-1.5, 1.0, 0, -1.5)
+        line = -15.4 + 2.8 * t("hair_line") + self.by_age(-1.5, 1.0, 0, -1.5)
         fringe = (traits["hair_style"] > 0.72)[:, None] * (1 - 0.8 * self.male)
         line = line + 5.5 * fringe
         volume = 2.0 + 1.6 * t("parting") - 1.2 * self.male
@@ -205,7 +205,7 @@ class _Builder:
                 outer + sign * feet, slant[:, :1] * 0 + tilt * (feet / 3.0) + 0.4
             )
             self.depths[f"crow{k}_{name}"] = (0.5 * a6 + 0.4 * self.wrinkles - 0.1)[:, 0]
-        socket = _curve(centre + 1.25 * half * np.cos(angle), -1.2 + 3.9 * np.sin(angle))
+        socket = _curve(centre + 1.6 * half * np.cos(angle), -1.1 + 3.1 * np.sin(angle))
         self.curves[f"socket_{name}"] = socket
         self.amounts[f"eye_x_{name}"] = centre[:, 0]
 
@@ -217,12 +217,12 @@ class _Builder:
         inside, outside = (1 - along) ** 1.4, np.sin(along * 2.2)
         start = 3.7 - 1.3 * a4 + 0.3 * t("eye_distance")
         end = 14.2 + 0.6 * t("eye_distance")
-        height = -5.3 - 0.7 * t("brow_height") + 0.4 * self.male - self.by_age(0.6, 0.3, 0, 0)
+        height = -4.5 - 1.1 * t("brow_height") + 0.5 * self.male - self.by_age(0.6, 0.3, 0, 0)
         arch = (0.9 + 0.6 * t("brow_arch") - 0.3 * self.male) * np.sin(np.pi * along**0.9) * 1.1
         y = height - arch + 0.6 * along
-        y = y - 3.0 * a1 * inside - 3.0 * a2 * outside - 0.5 * self.au(5, side) * (1 - a4)
+        y = y - 2.6 * a1 * inside - 2.7 * a2 * outside - 0.5 * self.au(5, side) * (1 - a4)
         press = a4 * (1 - 0.5 * a1)
-        y = y + press * (2.7 * inside + 1.2) + a9 * (1.7 * inside + 0.7)
+        y = y + press * (2.1 * inside + 0.9) + a9 * (1.7 * inside + 0.7)
         y = y + 0.9 * a1 * self.au(15, side) * along
         x = sign * (start + (end - start) * along)
         thick = (
@@ -350,7 +350,7 @@ class _Builder:
                 start_x + (stop_x - start_x) * along**1.3 + swell,
                 start_y + (stop_y - start_y) * along,
             )
-            depth = 0.08 + 0.45 * self.wrinkles + 0.5 * a[12] + 0.4 * a[9] + 0.35 * a[10]
+            depth = 0.08 + 0.45 * self.wrinkles + 0.33 * a[12] + 0.3 * a[9] + 0.26 * a[10]
             self.depths[f"fold_{name}"] = (depth + 0.15 * a[15] + 0.2 * a[20])[:, 0]
             dimple = np.linspace(-1.2, 1.2, 5)
             self.curves[f"dimple_{name}"] = _curve(
@@ -386,7 +386,7 @@ class _Builder:
         for k, place in enumerate((-9.4, -11.2, -13.0)):
             wave = 0.5 * np.cos(2.5 * x + k) - 0.9 * a1 * (1 - a2) * (1 - x**2)
             self.curves[f"forehead{k}"] = _curve(reach * x, place - 0.9 * a1 + wave)
-            depth = (0.34 * a1 + 0.3 * a2) * self.by_age(0.3, 0.6, 1, 1.1) + 0.4 * self.wrinkles
+            depth = (0.24 * a1 + 0.2 * a2) * self.by_age(0.3, 0.6, 1, 1.1) + 0.4 * self.wrinkles
             self.depths[f"forehead{k}"] = depth[:, 0]
 
     def cheeks(self) -> None:
@@ -477,13 +477,13 @@ def _pose(curves: dict[str, Points], faces: Faces, builder: _Builder) -> dict[st
     """Turn the head in space, then scale, tilt and shift its projection onto the picture."""
     camera, hard = faces.camera, 0.35 + 0.65 * faces.difficulty
     column = lambda name: camera.signed(name)[:, None]  # noqa: E731
-    yaw = column("yaw") * np.abs(column("yaw")) ** 0.5 * 0.5 * hard
+    yaw = column("yaw") * np.abs(column("yaw")) ** 0.5 * 0.6 * hard
     pitch = column("pitch") * np.abs(column("pitch")) * 0.3 * hard
-    roll = column("roll") * np.abs(column("roll")) * 0.3 * hard
-    scale = (1.04 + 0.12 * column("scale") * hard) - 0.05 * builder.mean_au(26)
+    roll = column("roll") * np.abs(column("roll")) ** 0.5 * 0.36 * hard
+    scale = (1.02 + 0.18 * column("scale") * hard) - 0.05 * builder.mean_au(26)
     scale_x = scale * (1 + 0.05 * column("aspect") * hard)
-    move_x = 24.0 + 2.2 * column("shift_x") * hard
-    move_y = 18.2 + 1.9 * column("shift_y") * hard - 1.2 * builder.mean_au(26)
+    move_x = 24.0 + 3.0 * column("shift_x") * hard
+    move_y = 19.4 + 2.6 * column("shift_y") * hard - 1.2 * builder.mean_au(26)
     move_y = move_y + builder.by_age(2.2, 1.0, 0, 0)
     names = list(curves)
     xy = np.concatenate([curves[name] for name in names], axis=1)
