@@ -96,6 +96,14 @@ def test_an_archive_holds_the_same_as_its_folder(root, tmp_path):
     assert np.array_equal(np.asarray(packed.images)[order], np.asarray(plain.images)[again])
 
 
+def test_images_elsewhere_in_the_repository_are_not_taken(root, tmp_path):
+    (root / "drawings").mkdir()
+    Image.new("L", (40, 40), 250).save(root / "drawings" / "Ann_Lee_0001.jpg")
+    faces = read(root, tmp_path)
+    assert np.asarray(faces.images).max() < 100
+    assert "1 of 4 images have no label" in "\n".join(faces.notes)
+
+
 @pytest.mark.parametrize(
     ("legend", "error", "said"),
     [
@@ -125,7 +133,7 @@ def test_bad_rows_and_images_are_skipped_and_counted(root, tmp_path):
     assert faces.table["row"].tolist() == [3, 5, 6]
     assert faces.table["duplicate_of"].dropna().tolist() == [1]
     skipped = dict(zip(faces.skipped["where"], faces.skipped["reason"], strict=True))
-    assert "expected it in images/" in skipped.pop("row 7 of the legend")
+    assert "expected it in images/" in skipped.pop("row 7 of legend.csv")
     assert "'glad'" in skipped.pop("row 8 of legend.csv")
     assert "2 cells" in skipped.pop("row 9 of legend.csv")
     assert "not an image" in skipped.pop("images/Ann_Lee_0001.jpg")

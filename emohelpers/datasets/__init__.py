@@ -65,7 +65,8 @@ def load(
     name : {"toyfaces", "fer2013", "facial_expressions", "utkface", "folders"}
         Which set.
     path : path-like, optional
-        The CSV, folder or archive, wherever it lies; ``toyfaces`` needs none.
+        The CSV, folder or archive, wherever it lies; None for what lies in ``datasets`` of the
+        working folder. ``toyfaces`` needs none.
     size : int or (int, int), optional
         Side, or height and width, of the images in pixels; None for the source's own.
     color : bool, optional
@@ -107,10 +108,12 @@ def load(
     if on_error not in ("raise", "skip"):
         raise ConfigurationError(f"on_error={on_error!r}: expected 'raise' or 'skip'")
     if path is None and name != "toyfaces":
-        raise MissingPathError(
-            f"no path was given for {name}: expected where it lies on disk; "
-            f"'emohelpers data list' says how it is had"
-        )
+        path = import_module(f"{__name__}._registry").locate(name)
+        if path is None:
+            raise MissingPathError(
+                f"no path was given for {name} and datasets/ does not hold it: expected where it "
+                f"lies on disk; 'emohelpers data fetch {name}' says how it is had"
+            )
     loader = import_module(f"{__name__}.{name}").load
     _check_options(name, loader, options)
     return loader(

@@ -23,7 +23,7 @@ from emohelpers.errors import LabelError, MissingPathError, TableError
 
 __all__ = ["LEGEND", "Legend", "load", "parse_legend", "person_of"]
 
-_VERSION = 1
+_VERSION = 2
 _SIZE = (180, 180)
 LEGEND = "legend.csv"
 _LAYOUT = f"images/ and data/{LEGEND}"
@@ -113,8 +113,10 @@ def load(
     def build(writer: ImageWriter) -> Built:
         with open_source(root) as source:
             faults = Faults(on_error)
-            rows = parse_legend(*_read_legend(source, legend), faults)
-            return _build(source, rows, writer, faults, size=size or _SIZE, color=bool(color))
+            data, name = _read_legend(source, legend)
+            rows = parse_legend(data, name, faults)
+            by_image = _by_image(source, rows, name, faults)
+            return _build(source, by_image, writer, faults, size=size or _SIZE, color=bool(color))
 
     return open_dataset(cache, key, build)
 
@@ -230,23 +232,43 @@ def person_of(image: str) -> str:
     return re.sub(r"_[0-9]+$", "", stem) or stem
 
 
+def _images(source: Source) -> list[str]:
+    """List the images in ``images/``: the repository has further ones elsewhere."""
+    members = source.members(IMAGE_SUFFIXES)
+    images = [name for name in members if PurePosixPath(name).parent.name == "images"]
+    if not images:
+        raise MissingPathError(f"{source.path} holds no image in images/: expected {_LAYOUT}")
+    return images
+
+
+def _by_image(
+    source: Source, rows: Sequence[Legend], legend: str, faults: Faults
+) -> dict[str, list[Legend]]:
+    """Collect the rows of each image, and complain of those whose image is missing."""
+    by_image: dict[str, list[Legend]] = {name: [] for name in _images(source)}
+    member_of = {PurePosixPath(name).name: name for name in by_image}
+    for row in rows:
+        member = member_of.get(PurePosixPath(row.image).name)
+        if member is not None:
+            by_image[member].append(row)
+        else:
+            where = f"row {row.row} of {legend}"
+            said = f"{where} in {source.path} names {row.image!r}: expected it in images/"
+            faults.add(where, MissingPathError(said))
+    return by_image
+
+
 def _build(
     source: Source,
-    rows: Sequence[Legend],
+    by_image: Mapping[str, Sequence[Legend]],
     writer: ImageWriter,
     faults: Faults,
     *,
     size: tuple[int, int],
     color: bool,
 ) -> Built:
-    members = source.members(IMAGE_SUFFIXES)
-    if not members:
-        raise MissingPathError(f"{source.path} holds no image: expected {_LAYOUT}")
-    by_image = _by_image(rows, source, {PurePosixPath(name).name for name in members}, faults)
     # Following the source and not the legend keeps the reading of a compressed tar sequential.
-    ordered = [
-        (name, row) for name in members for row in by_image.pop(PurePosixPath(name).name, ())
-    ]
+    ordered = [(name, row) for name, rows in by_image.items() for row in rows]
     written, digests = write_images(
         source, [name for name, _ in ordered], writer, faults, size=size, color=color
     )
@@ -263,45 +285,26 @@ def _build(
     )
     table = pd.concat([table, mark_duplicates(digests, table["split"])], axis=1)
     labels = np.array([EMOTIONS.index(row.emotion) for _, row in kept], dtype=np.int64)
-    return Built(table, labels, EMOTIONS, faults.skipped, _notes(members, rows))
+    return Built(table, labels, EMOTIONS, faults.skipped, _notes(by_image))
 
 
-def _by_image(
-    rows: Sequence[Legend], source: Source, images: set[str], faults: Faults
-) -> dict[str, list[Legend]]:
-    """Collect the rows of each image, and complain of those whose image is missing."""
-    found: dict[str, list[Legend]] = {}
-    for row in rows:
-        name = PurePosixPath(row.image).name
-        if name in images:
-            found.setdefault(name, []).append(row)
-        else:
-            where = f"row {row.row} of the legend"
-            said = f"{where} in {source.path} names {row.image!r}: expected it in images/"
-            faults.add(where, MissingPathError(said))
-    return found
-
-
-def _notes(members: Sequence[str], rows: Sequence[Legend]) -> list[str]:
+def _notes(by_image: Mapping[str, Sequence[Legend]]) -> list[str]:
     """Say which images are named twice and how many have no label."""
-    named: dict[str, list[Legend]] = {}
-    for row in rows:
-        named.setdefault(PurePosixPath(row.image).name, []).append(row)
     notes = []
-    twice = {name: found for name, found in named.items() if len(found) > 1}
+    twice = {PurePosixPath(name).name: rows for name, rows in by_image.items() if len(rows) > 1}
     if twice:
         notes.append(
             f"The legend names {len(twice):,} images more than once; each of their rows is kept "
             f"and marked in duplicate_of: {_some(twice)}."
         )
-    for name, found in twice.items():
-        if len({row.emotion for row in found}) > 1:
-            said = ", ".join(f"{row.emotion} (row {row.row})" for row in found)
+    for name, rows in twice.items():
+        if len({row.emotion for row in rows}) > 1:
+            said = ", ".join(f"{row.emotion} (row {row.row})" for row in rows)
             notes.append(f"{name} has labels that contradict each other, all are kept: {said}.")
-    without = {PurePosixPath(name).name: () for name in members}.keys() - named.keys()
+    without = [PurePosixPath(name).name for name, rows in by_image.items() if not rows]
     if without:
         notes.append(
-            f"{len(without):,} of {len(members):,} images have no label in the legend and are "
+            f"{len(without):,} of {len(by_image):,} images have no label in the legend and are "
             f"left out: {_some(sorted(without))}."
         )
     return notes
@@ -309,4 +312,4 @@ def _notes(members: Sequence[str], rows: Sequence[Legend]) -> list[str]:
 
 def _some(names: Mapping[str, object] | Sequence[str], most: int = 8) -> str:
     listed = list(names)
-    return ", ".join(listed[:most]) + (", ..." if len(listed) > most else "")
+    return ", ".join(listed[:most]) + (" and others" if len(listed) > most else "")
