@@ -78,7 +78,7 @@ def predict(
         full = np.concatenate([batch, np.zeros((batch_size - len(batch), *expected), batch.dtype)])
         seen = [full] if views == 1 else [full, full[:, :, ::-1]]
         outputs = [np.asarray(model.predict_on_batch(np.ascontiguousarray(view))) for view in seen]
-        parts.append(np.mean(np.stack(outputs), axis=0, dtype=np.float32)[: len(batch)])
+        parts.append((np.stack(outputs).sum(0) / views)[: len(batch)])
     probabilities = np.concatenate(parts).astype(np.float32)
     if probabilities.shape[1] == 1:
         probabilities = np.concatenate([1 - probabilities, probabilities], axis=1)

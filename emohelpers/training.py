@@ -4,7 +4,9 @@ import hashlib
 import json
 import os
 import time
+import zipfile
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -32,38 +34,46 @@ _STATE = "state.npz"
 
 
 class _Batches(keras.utils.PyDataset):
-    """Batches of uint8 images and one-hot labels, in an order that depends on seed and epoch only.
+    """Batches of uint8 images and one-hot labels, read from the memory map one at a time.
 
-    Only a batch at a time is read from the memory map.
+    With a seed the batches go on without end, epoch after epoch, each epoch in an order of its
+    own. A batch depends on its index alone, whatever a backend fetches ahead or asks for twice.
     """
 
     def __init__(
-        self, data: FaceDataset, n_outputs: int, batch_size: int, *, seed: int | None = None
+        self,
+        data: FaceDataset,
+        n_outputs: int,
+        batch_size: int,
+        *,
+        seed: int | None = None,
+        first_epoch: int = 0,
     ) -> None:
         super().__init__()
         self.images = data.images
         self.targets = _targets(data.labels, n_outputs)
         self.batch_size = batch_size
+        self.steps = -(-len(self.targets) // batch_size)
         self.seed = seed
-        self.start_epoch(0)
-
-    def start_epoch(self, epoch: int) -> None:
-        """Draw the order of an epoch (the source's own order without a seed)."""
-        self.order = (
-            np.arange(len(self.targets))
-            if self.seed is None
-            else np.random.default_rng([self.seed, epoch]).permutation(len(self.targets))
-        )
+        self.first_epoch = first_epoch
+        self._order = lru_cache(maxsize=2)(self._draw_order)
 
     @property
-    def num_batches(self) -> int:
-        return -(-len(self.targets) // self.batch_size)
+    def num_batches(self) -> int | None:
+        return self.steps if self.seed is None else None
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        rows = self.order[index * self.batch_size : (index + 1) * self.batch_size]
+        epoch, step = divmod(index, self.steps)
+        rows = self._order(epoch)[step * self.batch_size : (step + 1) * self.batch_size]
         # Reading in the order of the file is kinder to the disk than reading at random.
         rows = np.sort(rows)
         return np.asarray(self.images[rows]), self.targets[rows]
+
+    def _draw_order(self, epoch: int) -> np.ndarray:
+        if self.seed is None:
+            return np.arange(len(self.targets))
+        rng = np.random.default_rng([self.seed, self.first_epoch + epoch])
+        return rng.permutation(len(self.targets))
 
 
 def _targets(labels: np.ndarray, n_outputs: int) -> np.ndarray:
@@ -76,12 +86,9 @@ def _targets(labels: np.ndarray, n_outputs: int) -> np.ndarray:
 class _Recorder(keras.callbacks.Callback):
     """Keep what has to survive: weights, optimiser and random state, history, best weights."""
 
-    def __init__(
-        self, directory: Path, batches: _Batches, *, signature: str, monitor: str, patience: int
-    ) -> None:
+    def __init__(self, directory: Path, *, signature: str, monitor: str, patience: int) -> None:
         super().__init__()
         self.directory = directory
-        self.batches = batches
         self.signature = signature
         self.monitor = monitor
         self.patience = patience
@@ -106,7 +113,6 @@ class _Recorder(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.started = time.perf_counter()
-        self.batches.start_epoch(epoch)
 
     def on_test_end(self, logs: Any = None) -> None:
         # With an exponential moving average these are the averaged weights, before they are
@@ -157,18 +163,23 @@ class _Recorder(keras.callbacks.Callback):
         path = self.directory / _STATE
         if not path.exists():
             return
-        with np.load(path, allow_pickle=False) as arrays:
-            about = json.loads(str(arrays["about"]))
-            if about["signature"] != self.signature:
-                raise ConfigurationError(
-                    f"{path} belongs to a training with another network, optimiser, data or seed: "
-                    "continue it with the same arguments, or choose another directory"
-                )
-            for group, variables in _state(self.model).items():
-                for number, variable in enumerate(variables):
-                    variable.assign(arrays[f"{group}/{number:04d}"])
-            best = sorted(name for name in arrays.files if name.startswith("best/"))
-            self.best = [arrays[name] for name in best]
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = dict(file)
+            about = json.loads(str(arrays.pop("about")))
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            raise ConfigurationError(
+                f"{path} is damaged ({error}): delete it to start this training again"
+            ) from error
+        if about["signature"] != self.signature:
+            raise ConfigurationError(
+                f"{path} belongs to a training with another network, optimiser, data or seed: "
+                "continue it with the same arguments, or choose another directory"
+            )
+        for group, variables in _state(self.model).items():
+            for number, variable in enumerate(variables):
+                variable.assign(arrays[f"{group}/{number:04d}"])
+        self.best = [arrays[name] for name in sorted(arrays) if name.startswith("best/")]
         self.history = about["history"]
         self.write_history()
 
@@ -180,13 +191,14 @@ def _state(model: Any) -> dict[str, list[Any]]:
 
 def _signature(model: Any, train: FaceDataset, options: Mapping[str, Any]) -> str:
     """Digest what has to be the same for a training to be the same."""
-    state = {
-        group: [[variable.path.split("/")[-1], list(variable.shape)] for variable in variables]
+    # Names are left out: Keras numbers them anew for each network of a process.
+    shapes = {
+        group: [list(variable.shape) for variable in variables]
         for group, variables in _state(model).items()
     }
     labels = hashlib.sha256(np.ascontiguousarray(train.labels).tobytes()).hexdigest()
-    config = model.optimizer.get_config()
-    text = json.dumps([state, labels, list(train.images.shape), config, options], default=str)
+    config = {key: value for key, value in model.optimizer.get_config().items() if key != "name"}
+    text = json.dumps([shapes, labels, list(train.images.shape), config, options], default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -285,7 +297,6 @@ def fit(
     )
     trainer.build((None, *train.images.shape[1:]))
     trainer.optimizer.build(trainer.trainable_variables)
-    batches = _Batches(train, n_outputs, batch_size, seed=seed)
     options = {
         "batch_size": batch_size,
         "class_weights": class_weights,
@@ -295,7 +306,6 @@ def fit(
     }
     recorder = _Recorder(
         directory,
-        batches,
         signature=_signature(trainer, train, options),
         monitor=monitor,
         patience=patience,
@@ -303,11 +313,15 @@ def fit(
     recorder.set_model(trainer)
     recorder.restore()
     averaged = getattr(trainer.optimizer, "use_ema", False)
-    if len(recorder.history) < epochs and not recorder.finished:
+    done = len(recorder.history)
+    if done < epochs and not recorder.finished:
+        batches = _Batches(train, n_outputs, batch_size, seed=seed, first_epoch=done)
         trainer.fit(
             batches,
+            steps_per_epoch=batches.steps,
+            shuffle=False,  # the batches are shuffled already
             validation_data=_Batches(validation, n_outputs, batch_size=256),
-            initial_epoch=len(recorder.history),
+            initial_epoch=done,
             epochs=epochs,
             class_weight=dict(class_weights) if class_weights else None,
             # The recorder comes first: it must see the averaged weights before they go back.
