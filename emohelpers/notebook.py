@@ -18,7 +18,14 @@ from emohelpers.errors import MissingPathError
 
 __all__ = ["check_environment", "figures_folder", "repository_folder"]
 
-_NAMED = ("keras", "tensorflow", "numpy", "pandas", "opencv-python-headless", "opencv-python")
+# One library in four wheels: hosts such as Colab come with another than this package asks for.
+_OPENCV = (
+    "opencv-python-headless",
+    "opencv-python",
+    "opencv-contrib-python-headless",
+    "opencv-contrib-python",
+)
+_NAMED = ("keras", "tensorflow", "numpy", "pandas", *_OPENCV)
 
 
 def check_environment() -> None:
@@ -58,10 +65,7 @@ def _fact(requirement: Requirement, found: str | None) -> str:
 
 
 def _installed(name: str) -> str | None:
-    # Hosts such as Colab come with another of OpenCV's wheels, which serves as well.
-    wheels = ("", "-headless", "-contrib", "-contrib-headless")
-    family = [f"opencv{kind}" for kind in ("-python" + wheel for wheel in wheels)]
-    for candidate in [name, *(family if name.startswith("opencv") else ())]:
+    for candidate in _OPENCV if name in _OPENCV else (name,):
         try:
             return metadata.version(candidate)
         except metadata.PackageNotFoundError:

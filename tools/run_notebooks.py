@@ -62,12 +62,14 @@ def execute(path: Path) -> tuple[NotebookNode, str | None]:
     manager = AsyncKernelManager(
         kernel_name="python3", kernel_spec_manager=KernelSpecManager(kernel_dirs=[])
     )
+    begun: list[int] = []
     client = NotebookClient(
         notebook,
         km=manager,
         timeout=None,
         record_timing=False,
         store_widget_state=False,
+        on_cell_execute=lambda cell, cell_index: begun.append(cell_index),  # noqa: ARG005
         resources={"metadata": {"path": str(path.parent)}},
     )
     failure = None
@@ -75,23 +77,19 @@ def execute(path: Path) -> tuple[NotebookNode, str | None]:
         try:
             client.execute(stderr=log, cleanup_kc=True)
         except CellExecutionError as error:
-            failure = f"{_failing_cell(notebook)}: {_last_line(str(error))}"
+            failure = f"{_name_cell(notebook, begun[-1])}: {error.ename}: {error.evalue}"
         except DeadKernelError:
             log.seek(0)
             said = _last_line(log.read().decode(errors="replace"))
-            failure = f"{_failing_cell(notebook)}: the kernel died: {said}"
+            failure = f"{_name_cell(notebook, begun[-1])}: the kernel died: {said}"
     # A progress bar is stored as it looked in the end, not with every redrawing.
     return CoalesceStreamsPreprocessor().preprocess(notebook, {})[0], failure
 
 
-def _failing_cell(notebook: NotebookNode) -> str:
-    """Name the code cell at which a run stopped: that with an error, or the first without count."""
-    code = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
-    for number, cell in enumerate(code, start=1):
-        failed = any(output.output_type == "error" for output in cell.outputs)
-        if failed or cell.execution_count is None:
-            return f"code cell {number} ({cell.source.strip().splitlines()[0]})"
-    return "no cell"
+def _name_cell(notebook: NotebookNode, index: int) -> str:
+    """Name a code cell by its number among the code cells and its first line."""
+    number = sum(cell.cell_type == "code" for cell in notebook.cells[: index + 1])
+    return f"code cell {number} ({notebook.cells[index].source.strip().splitlines()[0]})"
 
 
 def _last_line(text: str) -> str:
