@@ -9,7 +9,7 @@ from PIL import Image
 
 from emohelpers.datasets import FaceDataset, check
 from emohelpers.datasets._check import report_on
-from emohelpers.datasets._ingest import digest, mark_duplicates
+from emohelpers.datasets._duplicates import image_digests, mark_duplicates
 from emohelpers.errors import ConfigurationError, MissingPathError
 
 
@@ -18,7 +18,7 @@ def dataset(shades, labels, splits, **columns):
     images = np.zeros((len(shades), 32, 32, 1), np.uint8)
     images[:, :, :16] = np.array(shades)[:, None, None, None]
     table = pd.DataFrame({"split": pd.Series(splits, dtype="str"), **columns})
-    table = table.join(mark_duplicates([digest(image) for image in images], table["split"]))
+    table = table.join(mark_duplicates(image_digests(images), table["split"].tolist()))
     return FaceDataset(images, labels, ("a", "b"), table, name="small")
 
 

@@ -1,7 +1,6 @@
-"""What the loaders of image files share: what to do with bad ones, batches, duplicates."""
+"""What the loaders of image files share: what to do with bad ones, batches."""
 
-import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import Literal
 
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from emohelpers.datasets._archives import Source
 from emohelpers.datasets._cache import ImageWriter
+from emohelpers.datasets._duplicates import image_digests
 from emohelpers.datasets._images import decode
 from emohelpers.errors import (
     ArchiveError,
@@ -19,7 +19,7 @@ from emohelpers.errors import (
     MissingPathError,
 )
 
-__all__ = ["Faults", "digest", "mark_duplicates", "missing_splits", "write_images"]
+__all__ = ["Faults", "missing_splits", "write_images"]
 
 _BATCH_BYTES = 16 * 2**20
 
@@ -49,11 +49,6 @@ class Faults:
         if self.on_error == "raise":
             raise error
         self.skipped.append((where, str(error)))
-
-
-def digest(pixels: NDArray[np.uint8]) -> bytes:
-    """Return 16 bytes that tell one image's pixels from another's."""
-    return hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=16).digest()
 
 
 def write_images(
@@ -88,7 +83,7 @@ def write_images(
     written : list of int
         The positions in `names` of what was written, in order.
     digests : list of bytes
-        A digest of each written image's pixels.
+        Of each written image's pixels, see `image_digests`.
 
     Raises
     ------
@@ -98,6 +93,13 @@ def write_images(
     written: list[int] = []
     digests: list[bytes] = []
     batch: list[NDArray[np.uint8]] = []
+
+    def flush() -> None:
+        images = np.stack(batch)
+        digests.extend(image_digests(images))
+        writer.append(images)
+        batch.clear()
+
     last: tuple[str, NDArray[np.uint8] | None] = ("", None)
     for position, name in enumerate(names):
         if name != last[0]:
@@ -107,13 +109,11 @@ def write_images(
             continue
         size, color = pixels.shape[:2], pixels.shape[2] == 3
         written.append(position)
-        digests.append(digest(pixels))
         batch.append(pixels)
         if len(batch) * pixels.nbytes >= _BATCH_BYTES:
-            writer.append(np.stack(batch))
-            batch.clear()
+            flush()
     if batch:
-        writer.append(np.stack(batch))
+        flush()
     return written, digests
 
 
@@ -126,39 +126,6 @@ def _read_image(
     except (ImageError, ArchiveError, MissingPathError) as error:
         faults.add(name, error)
         return None
-
-
-def mark_duplicates(digests: Sequence[bytes], splits: pd.Series) -> pd.DataFrame:
-    """Find images with identical pixels, and those among them that cross splits.
-
-    Parameters
-    ----------
-    digests : sequence of bytes, length n
-        Equal where images are.
-    splits : Series of str, length n
-        The split of each image; missing values count as one split.
-
-    Returns
-    -------
-    DataFrame of n rows
-        ``duplicate_of`` (Int64): the position of the first identical image, missing for the first;
-        ``leaks`` (bool): an identical image stands in another split.
-
-    Examples
-    --------
-    >>> mark_duplicates([b"a", b"b", b"a"], pd.Series(["train", "train", "test"]))
-       duplicate_of  leaks
-    0          <NA>   True
-    1          <NA>  False
-    2             0   True
-    """
-    groups = pd.Series(pd.factorize(np.array(digests, dtype=object))[0], dtype=np.int64)
-    positions = np.arange(len(groups))
-    first = pd.Series(positions).groupby(groups).transform("first").to_numpy(np.int64)
-    codes = pd.Series(pd.factorize(splits.to_numpy(dtype=object))[0], dtype=np.int64)
-    n_splits = codes.groupby(groups).transform("nunique")
-    duplicate_of = pd.Series(first, dtype="Int64").mask(first == positions)
-    return pd.DataFrame({"duplicate_of": duplicate_of, "leaks": (n_splits > 1).to_numpy(bool)})
 
 
 def missing_splits(n: int) -> pd.Series:

@@ -16,8 +16,9 @@ import pandas as pd
 from emohelpers.datasets._archives import Source, open_source
 from emohelpers.datasets._base import EMOTIONS, FaceDataset, fold_label
 from emohelpers.datasets._cache import Built, ImageWriter, fingerprint, open_dataset
+from emohelpers.datasets._duplicates import mark_duplicates
 from emohelpers.datasets._images import IMAGE_SUFFIXES
-from emohelpers.datasets._ingest import Faults, mark_duplicates, missing_splits, write_images
+from emohelpers.datasets._ingest import Faults, missing_splits, write_images
 from emohelpers.datasets._tables import parse_table
 from emohelpers.errors import LabelError, MissingPathError, TableError
 
@@ -283,7 +284,7 @@ def _build(
             "source_label": pd.Series([row.source_label for _, row in kept], dtype="str"),
         }
     )
-    table = pd.concat([table, mark_duplicates(digests, table["split"])], axis=1)
+    table = pd.concat([table, mark_duplicates(digests, table["split"].tolist())], axis=1)
     labels = np.array([EMOTIONS.index(row.emotion) for _, row in kept], dtype=np.int64)
     return Built(table, labels, EMOTIONS, faults.skipped, _notes(by_image))
 

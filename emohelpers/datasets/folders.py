@@ -12,8 +12,9 @@ import pandas as pd
 from emohelpers.datasets._archives import Source, open_source
 from emohelpers.datasets._base import EMOTIONS, FaceDataset, fold_label
 from emohelpers.datasets._cache import Built, ImageWriter, fingerprint, open_dataset
+from emohelpers.datasets._duplicates import mark_duplicates
 from emohelpers.datasets._images import IMAGE_SUFFIXES
-from emohelpers.datasets._ingest import Faults, mark_duplicates, write_images
+from emohelpers.datasets._ingest import Faults, write_images
 from emohelpers.errors import LabelError, MissingPathError
 
 __all__ = ["SPLIT_WORDS", "class_names_of", "load", "parse_layout"]
@@ -128,7 +129,7 @@ def _build(
     table = layout.iloc[written].reset_index(drop=True)
     class_names, meanings = class_names_of(list(table["source_label"].unique()))
     labels = table["source_label"].map(meanings).map(class_names.index).to_numpy(np.int64)
-    marks = mark_duplicates(digests, table["split"])
+    marks = mark_duplicates(digests, table["split"].tolist())
     table = pd.concat([table[["split", "file", "source_label"]], marks], axis=1)
     return Built(table, labels, class_names, skipped=faults.skipped)
 

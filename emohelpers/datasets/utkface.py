@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from emohelpers.datasets._archives import Source, open_source
 from emohelpers.datasets._base import EMOTIONS, FaceDataset, fold_label
 from emohelpers.datasets._cache import Built, ImageWriter, fingerprint, open_dataset
+from emohelpers.datasets._duplicates import mark_duplicates
 from emohelpers.datasets._images import IMAGE_SUFFIXES
-from emohelpers.datasets._ingest import Faults, mark_duplicates, missing_splits, write_images
+from emohelpers.datasets._ingest import Faults, missing_splits, write_images
 from emohelpers.datasets._tables import Table, read_table
 from emohelpers.errors import LabelError, MissingPathError, TableError
 
@@ -230,7 +231,7 @@ def _build(
             "race": parsed["race"].astype("str"),
         }
     )
-    table = pd.concat([table, mark_duplicates(digests, table["split"])], axis=1)
+    table = pd.concat([table, mark_duplicates(digests, table["split"].tolist())], axis=1)
     for column in ("gender", "race"):
         if n := int(table[column].isna().sum()):
             notes.append(f"Images whose file name lacks the {column}: {n:,}.")
