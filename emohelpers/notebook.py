@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 
 from packaging.requirements import Requirement
+from packaging.version import Version
 
 from emohelpers.errors import MissingPathError
 
@@ -58,7 +59,7 @@ def _fact(requirement: Requirement, found: str | None) -> str:
     name = requirement.name.removesuffix("-headless")
     if found is not None and requirement.specifier.contains(found, prereleases=True):
         loaded = getattr(sys.modules.get(requirement.name), "__version__", found)
-        if loaded == found:
+        if Version(loaded).release == Version(found).release:
             return f"{name} {wanted}: yes"
         return f"{name} {wanted}: installed, but {loaded} is still loaded: restart the kernel"
     return f"{name} {wanted}: no, found {found or 'none'}: pip install '{requirement.name}{wanted}'"

@@ -7,6 +7,7 @@ from importlib import metadata
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 
 from emohelpers import notebook
@@ -80,7 +81,7 @@ def test_facts_say_what_is_missing_too_old_or_not_yet_loaded(capsys, monkeypatch
     assert "no, found none: pip install 'tensorflow>=2" in facts["tensorflow"]
     assert facts["opencv-python"].endswith(": yes")
 
-    monkeypatch.setattr(sys.modules["numpy"], "__version__", "1.26.4")
+    monkeypatch.setattr(np, "__version__", "1.26.4")
     notebook.check_environment()
     assert "1.26.4 is still loaded: restart the kernel" in capsys.readouterr().out
 
