@@ -293,7 +293,7 @@ def _has_duplicates(table: pd.DataFrame) -> bool:
 def _in_training(table: pd.DataFrame) -> NDArray[np.bool_]:
     """Say which images have the same bytes as one of the training split (or stand in it)."""
     # The first image of a group of duplicates stands for the group.
-    group = table["duplicate_of"].fillna(table["row"]).astype("int64")
+    group = table["duplicate_of"].fillna(pd.Series(table.index, dtype="Int64"))
     train = table["split"].isin(SPLITS["train"])
     return group.isin(group[train]).to_numpy(bool)
 

@@ -126,6 +126,14 @@ def test_protocol_names_the_parts_and_finds_what_stands_in_training():
     }
 
 
+def test_protocol_of_a_selection_still_finds_what_stands_in_training():
+    # Without row 0 every position moves; without row 2 nothing in Training is like row 6.
+    parts = evaluation.protocol(fer_like().select([1, 3, 2, 4, 5, 6, 7, 8]))
+    assert parts["PrivateTest-no-leaks"].table["row"].tolist() == [7, 8]
+    parts = evaluation.protocol(fer_like().select([1, 3, 4, 5, 6, 7, 8]))
+    assert parts["PrivateTest-no-leaks"].table["row"].tolist() == [6, 7, 8]
+
+
 def test_training_rows_leave_out_what_stands_elsewhere():
     assert evaluation.training_rows(fer_like()).table["row"].tolist() == [0, 3]
 

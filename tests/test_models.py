@@ -1,5 +1,7 @@
 """Builders: shapes, parameter counts by hand, errors."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -14,7 +16,7 @@ from emohelpers.errors import ConfigurationError
 def test_baseline_has_the_parameters_counted_by_hand(shape, n_classes, filters, units):
     model = models.baseline_cnn(shape, n_classes, filters=filters, units=units)
     channels = [shape[2], *filters]
-    convolutions = sum((9 * a + 1) * b for a, b in zip(channels, channels[1:], strict=False))
+    convolutions = sum((9 * a + 1) * b for a, b in itertools.pairwise(channels))
     flat = (shape[0] // 8) * (shape[1] // 8) * filters[-1]
     assert model.count_params() == (convolutions + (flat + 1) * units + (units + 1) * n_classes)
     assert model.output_shape == (None, n_classes)

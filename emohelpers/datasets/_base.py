@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from emohelpers.datasets._duplicates import select_duplicates
 from emohelpers.errors import ConfigurationError, LabelError
 
 __all__ = ["EMOTIONS", "SPLITS", "FaceDataset", "ImageRows", "fold_label"]
@@ -199,8 +200,8 @@ class FaceDataset:
             )
         if not len(self.images) == len(labels) == len(self.table):
             raise ConfigurationError(
-                f"{len(self.images)} images, {len(labels)} labels and {len(self.table)} rows of the "
-                "table: expected as many of each"
+                f"{len(self.images)} images, {len(labels)} labels and {len(self.table)} rows of "
+                "the table: expected as many of each"
             )
         if len(labels) and not -1 <= labels.min() <= labels.max() < len(self.class_names):
             raise LabelError(
@@ -255,12 +256,11 @@ class FaceDataset:
                     f"positions from {rows.min()} to {rows.max()}: expected 0 to {len(self) - 1}"
                 )
             rows = np.where(rows < 0, rows + len(self), rows)
-        return replace(
-            self,
-            images=_take(self.images, rows),
-            labels=self.labels[rows],
-            table=self.table.iloc[rows],
-        )
+        table = self.table.iloc[rows].reset_index(drop=True)
+        if "duplicate_of" in table:
+            # Positions of the whole set would point at other images of the selection.
+            table = table.assign(duplicate_of=select_duplicates(self.table["duplicate_of"], rows))
+        return replace(self, images=_take(self.images, rows), labels=self.labels[rows], table=table)
 
     def split(self, name: str) -> "FaceDataset":
         """Return one part of the protocol.

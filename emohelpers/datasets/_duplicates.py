@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-__all__ = ["image_digests", "mark_duplicates"]
+__all__ = ["image_digests", "mark_duplicates", "select_duplicates"]
 
 
 def image_digests(images: NDArray[np.uint8]) -> list[bytes]:
@@ -62,9 +62,40 @@ def mark_duplicates(digests: Sequence[bytes], splits: Sequence[object]) -> pd.Da
     """
     codes, _ = pd.factorize(np.array(digests, dtype=object))
     split_codes, _ = pd.factorize(np.array(splits, dtype=object))
-    _, first = np.unique(codes, return_index=True)
-    original = first[codes]
     pairs = pd.DataFrame({"image": codes, "split": split_codes}).drop_duplicates()
     splits_of_image = np.bincount(pairs["image"])
-    duplicate_of = pd.Series(original, dtype="Int64").mask(original == np.arange(len(codes)))
-    return pd.DataFrame({"duplicate_of": duplicate_of, "leaks": splits_of_image[codes] > 1})
+    leaks = splits_of_image[codes] > 1
+    return pd.DataFrame({"duplicate_of": _first_of_its_kind(codes), "leaks": leaks})
+
+
+def select_duplicates(duplicate_of: "pd.Series[int]", rows: NDArray[np.int64]) -> "pd.Series[int]":
+    """Say for some of the images which of them repeat an earlier one of them.
+
+    Parameters
+    ----------
+    duplicate_of : Series of Int64, length n
+        As `mark_duplicates` makes it.
+    rows : ndarray of int64, shape (m,)
+        Positions of the selected images.
+
+    Returns
+    -------
+    Series of Int64, length m
+        Positions among the selected images.
+
+    Examples
+    --------
+    >>> marks = pd.Series([None, None, 0, 0], dtype="Int64")
+    >>> select_duplicates(marks, np.array([1, 2, 3])).tolist()
+    [<NA>, <NA>, 1]
+    """
+    own = pd.Series(np.arange(len(duplicate_of)), dtype="Int64")
+    kinds = duplicate_of.reset_index(drop=True).fillna(own).to_numpy(np.int64)
+    return _first_of_its_kind(kinds[rows])
+
+
+def _first_of_its_kind(kinds: NDArray[np.int64]) -> "pd.Series[int]":
+    """Return the position of the first equal value; missing where it is the value itself."""
+    _, first, which = np.unique(kinds, return_index=True, return_inverse=True)
+    original = first[which]
+    return pd.Series(original, dtype="Int64").mask(original == np.arange(len(kinds)))
