@@ -280,8 +280,8 @@ def _table(faces: Faces, first: int, emotions: list[str]) -> pd.DataFrame:
         "split": split,
         "file": [f"toy-{row:06d}" for row in rows],
         "person": person,
-        "age_group": pd.Categorical.from_codes(faces.people.age_group, list(AGE_GROUPS)),
-        "gender": pd.Categorical.from_codes(faces.people.gender, list(GENDERS)),
+        "age_group": _categories(faces.people.age_group, AGE_GROUPS),
+        "gender": _categories(faces.people.gender, GENDERS),
         "skin_tone": np.array(GROUPS["skin_tone"])[faces.people.skin_tone],
         "intensity": np.round(faces.intensity, 6),
         "quality": np.round(faces.quality, 6),
@@ -295,3 +295,7 @@ def _table(faces: Faces, first: int, emotions: list[str]) -> pd.DataFrame:
         "leaks": np.zeros(len(faces), bool),
     }
     return pd.DataFrame(columns)
+
+
+def _categories(places: NDArray[np.int64], names: tuple[str, ...]) -> "pd.Categorical[str]":
+    return pd.Categorical(np.array(names)[places], categories=list(names))

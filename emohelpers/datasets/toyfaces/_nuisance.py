@@ -1,6 +1,7 @@
 """What light and the camera do to a drawn face: shade, texture, exposure, blur, noise, JPEG."""
 
 import functools
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,11 +20,10 @@ def _noise_banks() -> tuple[NDArray[np.int16], NDArray[np.int16]]:
     # The sum of four uniform bytes is near enough to a bell curve and stays an integer.
     noise = (fine.sum(axis=0, dtype=np.int16) - 510) // 5
     rough = stream.integers(0, 256, (_BANK, _BANK), dtype=np.uint8)
+    turned, mirrored = np.ascontiguousarray(rough.T), np.ascontiguousarray(rough[::-1])
     small = cv2.GaussianBlur(rough, (5, 5), 0.8).astype(np.int16) - 128
-    middle = cv2.GaussianBlur(np.ascontiguousarray(rough.T), (11, 11), 1.8).astype(np.int16) - 128
-    large = (
-        cv2.GaussianBlur(np.ascontiguousarray(rough[::-1]), (31, 31), 5.0).astype(np.int16) - 128
-    )
+    middle = cv2.GaussianBlur(turned, (11, 11), 1.8).astype(np.int16) - 128
+    large = cv2.GaussianBlur(mirrored, (31, 31), 5.0).astype(np.int16) - 128
     return noise, (small + 3 * middle + 8 * large) // 2
 
 
@@ -120,9 +120,9 @@ def _record(images: NDArray[np.uint8], faces: Faces) -> NDArray[np.uint8]:
     amount = np.rint((4 + 40 * hard * camera["noise"] ** 2) * (1 + 1.5 * poor)).astype(np.int32)
     noise = (_crops(_noise_banks()[0], faces, size) * amount[:, None, None]) >> 8
     out = np.clip(out + noise[..., None], 0, 255).astype(np.uint8)
-    for i in np.flatnonzero(jpeg):
+    for i in np.flatnonzero(jpeg).tolist():
         order = out[i] if out.shape[3] == 1 else out[i][..., ::-1]
         _, data = cv2.imencode(".jpg", order, [cv2.IMWRITE_JPEG_QUALITY, rates[i]])
-        back = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+        back: Any = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
         out[i] = back[..., None] if back.ndim == 2 else back[..., ::-1]
     return out

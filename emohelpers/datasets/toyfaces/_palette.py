@@ -24,12 +24,12 @@ def monk_rgb() -> NDArray[np.int64]:
     return np.array([[int(code[k : k + 2], 16) for k in (1, 3, 5)] for code in MONK_SCALE])
 
 
-def _pick_rows(table: NDArray[Any], draws: NDArray[np.float64]) -> NDArray[np.float64]:
+def _pick_rows(table: NDArray[Any], draws: NDArray[Any]) -> NDArray[Any]:
     places = np.minimum((draws * len(table)).astype(np.int64), len(table) - 1)
     return table[places].astype(np.float64)
 
 
-def _metering(skin: NDArray[np.float64]) -> NDArray[np.float64]:
+def _metering(skin: NDArray[Any]) -> NDArray[Any]:
     """Return the exponent by which a camera that meters on the face lifts or lowers all tones.
 
     It takes away half of the way from the skin's luminance to a middle tone, so that dark skin
@@ -42,8 +42,12 @@ def _metering(skin: NDArray[np.float64]) -> NDArray[np.float64]:
 def mix_palette(faces: Faces, channels: int) -> Palette:
     """Return for each face the colour of each part, an integer or three in 0..255."""
     people, traits, camera = faces.people, faces.people.traits, faces.camera
-    column = lambda name: traits[name][:, None]  # noqa: E731
-    skin = monk_rgb()[people.skin_tone].astype(np.float64)
+
+    def column(name: str) -> NDArray[Any]:
+        return traits[name][:, None]
+
+    # Lit from the side, so that teeth and eyes can be lighter than the lightest skin.
+    skin = 0.86 * monk_rgb()[people.skin_tone]
     # Darker skin goes with darker hair and eyes more often than not; dye and age are exceptions.
     dark = (people.skin_tone / 9.0)[:, None]
     hair = _pick_rows(_HAIR, traits["hair_tone"] * (1 - 0.75 * dark[:, 0]))
@@ -62,7 +66,7 @@ def mix_palette(faces: Faces, channels: int) -> Palette:
     lip = skin * np.array([0.9, 0.72, 0.7]) + make_up * np.array([-6, -24, -18])
     lip = lip * (0.9 + 0.2 * column("lip_tone"))
     iris = _pick_rows(_IRIS, traits["iris"] * (1 - 0.7 * dark[:, 0]))
-    white = np.array([235, 232, 228]) * (0.86 + 0.1 * camera["brightness"][:, None])
+    white = np.array([255, 252, 246]) * (0.9 + 0.1 * camera["brightness"][:, None])
     back = np.stack([camera["background"]] * 3, axis=1)
     tint = np.stack([camera["background_x"], camera["background_y"], camera["clutter"]], axis=1)
     # A quarter stands before white paper, as portraits made for sale do.
@@ -76,7 +80,7 @@ def mix_palette(faces: Faces, channels: int) -> Palette:
         "hair_dark": covering * 0.7,
         "beard": 0.6 * np.minimum(hair, skin) + 0.4 * skin * 0.85,
         "brow": brow,
-        "sclera": white * (0.55 + 0.45 * np.minimum(skin.mean(1, keepdims=True) / 150, 1)),
+        "sclera": white * (0.5 + 0.38 * np.minimum(skin.mean(1, keepdims=True) / 150, 1)),
         "iris": iris * 0.8,
         "glint": white,
         "lash": lash,
@@ -86,7 +90,7 @@ def mix_palette(faces: Faces, channels: int) -> Palette:
         "lower_lip": lip,
         "gap": np.full_like(skin, 1) * np.array([48, 18, 18]),
         "tongue": np.full_like(skin, 1) * np.array([140, 66, 66]),
-        "teeth": white * 0.95,
+        "teeth": white * 0.97,
         "lower_teeth": white * 0.75,
         "mouth_line": lip * 0.5,
         "background": back,

@@ -52,7 +52,7 @@ COMPANIONS: Mapping[str, Mapping[int, tuple[float, float]]] = {
     "anger": {25: (0.5, 0.9), 26: (0.36, 0.75), 10: (0.34, 0.8), 16: (0.4, 0.8), 9: (0.2, 0.5)},
     "disgust": {10: (0.75, 0.9), 25: (0.55, 0.6), 4: (0.8, 0.7), 7: (0.7, 0.7), 17: (0.3, 0.6)},
     "fear": {25: (1.0, 0.8)},
-    "happiness": {25: (0.82, 1.0), 26: (0.35, 0.6), 7: (0.4, 0.5), 10: (0.25, 0.4)},
+    "happiness": {25: (0.8, 1.0), 26: (0.35, 0.65), 7: (0.4, 0.5), 10: (0.25, 0.4)},
     "sadness": {17: (0.7, 0.8), 25: (0.12, 0.5), 43: (0.3, 0.85), 7: (0.3, 0.4)},
     "surprise": {25: (1.0, 1.0)},
     "neutral": {25: (0.12, 0.25), 43: (0.05, 0.8)},
@@ -76,7 +76,7 @@ _TRAITS = (
     "age_group gender skin_tone face_width jaw_width chin_length eye_size eye_distance "
     "eye_slant eye_depth monolid brow_thickness brow_arch brow_height brow_tone nose_width "
     "nose_length lip_fullness lip_tone mouth_width hair_style hair_line hair_tone hair_hue "
-    "parting bald cover beard moustache glasses glasses_shape iris age_marks make_up ears"
+    "parting bald cover beard moustache glasses glasses_shape iris age_marks make_up cheek_folds mouth_rest"
 )
 _FACE_DRAWS = (
     "intensity companions mouth side asymmetry gaze_x gaze_y yaw pitch roll shift_x shift_y "
@@ -90,13 +90,13 @@ _RATERS = 10
 _TRAIT_NAMES, _DRAW_NAMES = _TRAITS.split(), _FACE_DRAWS.split()
 
 
-class Draws(Mapping[str, NDArray[np.float64]]):
+class Draws(Mapping[str, NDArray[Any]]):
     """Columns of uniform draws by name; `signed` gives them in -1..1."""
 
-    def __init__(self, values: NDArray[np.float64], names: Sequence[str]) -> None:
+    def __init__(self, values: NDArray[Any], names: Sequence[str]) -> None:
         self._columns = {name: values[:, place] for place, name in enumerate(names)}
 
-    def __getitem__(self, name: str) -> NDArray[np.float64]:
+    def __getitem__(self, name: str) -> NDArray[Any]:
         return self._columns[name]
 
     def __iter__(self) -> Any:
@@ -110,7 +110,7 @@ class Draws(Mapping[str, NDArray[np.float64]]):
         values = np.stack([column[rows] for column in self._columns.values()], axis=1)
         return Draws(values, list(self._columns))
 
-    def signed(self, name: str) -> NDArray[np.float64]:
+    def signed(self, name: str) -> NDArray[Any]:
         """Return a column in -1..1."""
         return 2 * self._columns[name] - 1
 
@@ -145,27 +145,27 @@ class Faces:
 
     people: People
     labels: NDArray[np.int64]
-    intensity: NDArray[np.float64]
-    units: NDArray[np.float64]
+    intensity: NDArray[Any]
+    units: NDArray[Any]
     camera: Draws
-    quality: NDArray[np.float64]
+    quality: NDArray[Any]
     difficulty: float
-    rater_draws: NDArray[np.float64]
+    rater_draws: NDArray[Any]
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def unit(self, number: int) -> NDArray[np.float64]:
+    def unit(self, number: int) -> NDArray[Any]:
         """Return the strength of an action unit on both sides, shape (n, 2)."""
         return self.units[:, ACTION_UNITS.index(number)]
 
 
-def _cumulative(shares: Sequence[float]) -> NDArray[np.float64]:
+def _cumulative(shares: Sequence[float]) -> NDArray[Any]:
     total = np.cumsum(np.asarray(shares, dtype=np.float64))
     return total / total[-1]
 
 
-def _pick(draws: NDArray[np.float64], shares: Sequence[float]) -> NDArray[np.int64]:
+def _pick(draws: NDArray[Any], shares: Sequence[float]) -> NDArray[np.int64]:
     """Turn uniform draws into positions with the given shares."""
     places = np.searchsorted(_cumulative(shares), draws, side="right")
     return np.minimum(places, len(shares) - 1)
@@ -265,8 +265,8 @@ def _draw_labels(first: int, n: int, seed: int, shares: Mapping[str, float]) -> 
 
 
 def _draw_units(
-    emotions: NDArray[np.int64], draws: Draws, jitter: NDArray[np.float64], difficulty: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    emotions: NDArray[np.int64], draws: Draws, jitter: NDArray[Any], difficulty: float
+) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return the intensity of each expression and the strength of each unit on both sides."""
     intensity = 1 - (0.35 + 0.4 * difficulty) * draws["intensity"]
     core = np.zeros((len(EMOTIONS), len(ACTION_UNITS)))
@@ -274,16 +274,17 @@ def _draw_units(
     for row, name in enumerate(EMOTIONS):
         for number in EMFACS[name]:
             core[row, ACTION_UNITS.index(number)] = 1
-        for number, (share, strength) in COMPANIONS[name].items():
+        for number, (share, beside) in COMPANIONS[name].items():
             place = ACTION_UNITS.index(number)
-            chance[row, place], extra[row, place] = share, strength
+            chance[row, place], extra[row, place] = share, beside
     # What opens the mouth opens it together; the other companions come and go by themselves.
     of_mouth = np.isin(ACTION_UNITS, (10, 16, 25, 26))
     luck = np.where(of_mouth, draws["mouth"][:, None], jitter[:, ::-1])
-    strength = core[emotions] + extra[emotions] * (luck < chance[emotions])
+    strength: NDArray[Any] = core[emotions] + extra[emotions] * (luck < chance[emotions])
     least = 0.9 - 0.65 * difficulty
     strength = strength * intensity[:, None] * (least + (1.15 - least) * jitter)
     idle = np.where(np.isin(ACTION_UNITS, (25, 26, 43)), 0.0, 0.3 * difficulty)
+
     strength = np.maximum(strength, idle * jitter**2)
     both = np.repeat(strength[:, :, None], 2, axis=2)
     left = draws["side"] < 0.5

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from emohelpers.datasets.toyfaces._parameters import Faces
 
-Points = NDArray[np.float64]
-Values = NDArray[np.float64]
+Points = NDArray[Any]
+Values = NDArray[Any]
 
 SIDES = ("left", "right")
 _SIGN = (-1.0, 1.0)
@@ -69,20 +69,28 @@ class _Builder:
     """Holds one chunk of faces while its curves are made; values are columns of shape (n, 1)."""
 
     def __init__(self, faces: Faces) -> None:
-        self.faces, self.curves = faces, {}
+        self.faces = faces
+        self.curves: dict[str, Points] = {}
         self.depths: dict[str, Values] = {}
         self.amounts: dict[str, Values] = {}
-        traits, people = faces.people.traits, faces.people
-        self.trait = lambda name: traits.signed(name)[:, None]
-        by_age = lambda *values: np.array(values)[people.age_group][:, None]  # noqa: E731
-        male = people.gender[:, None] * np.where(people.age_group[:, None] >= 2, 1.0, 0.3)
-        self.male, self.by_age = male, by_age
+        self.age = faces.people.age_group
+        grown = self.by_age(0.3, 0.3, 1.0, 1.0)
+        self.male = faces.people.gender[:, None] * grown
+        by_age, male = self.by_age, self.male
         self.eye_scale = by_age(1.27, 1.12, 1.0, 0.93) * (1.03 - 0.06 * male)
         self.nose_scale = by_age(0.68, 0.86, 1.0, 1.1) * (0.95 + 0.08 * male)
         self.mouth_scale = by_age(0.8, 0.9, 1.0, 1.0)
         self.lower_face = by_age(0.86, 0.93, 1.0, 1.02)
-        self.wrinkles = by_age(0.0, 0.0, 0.08, 0.55) * (0.6 + 0.5 * traits["age_marks"][:, None])
+        self.wrinkles = by_age(0.0, 0.0, 0.08, 0.55) * (0.85 + 0.25 * self.trait("age_marks"))
         self.wrinkles += by_age(0, 0, 0.25, 0) * np.maximum(self.trait("age_marks"), 0)
+
+    def trait(self, name: str) -> Values:
+        """Return a trait in -1..1, shape (n, 1)."""
+        return self.faces.people.traits.signed(name)[:, None]
+
+    def by_age(self, *values: float) -> Values:
+        """Return the value of each face's age group, youngest first, shape (n, 1)."""
+        return np.array(values)[self.age][:, None]
 
     def au(self, number: int, side: int) -> Values:
         """Return the strength of an action unit on one side, shape (n, 1)."""
@@ -220,7 +228,7 @@ class _Builder:
         height = -4.5 - 1.1 * t("brow_height") + 0.5 * self.male - self.by_age(0.6, 0.3, 0, 0)
         arch = (0.9 + 0.6 * t("brow_arch") - 0.3 * self.male) * np.sin(np.pi * along**0.9) * 1.1
         y = height - arch + 0.6 * along
-        y = y - 2.6 * a1 * inside - 2.7 * a2 * outside - 0.5 * self.au(5, side) * (1 - a4)
+        y = y - (2.6 * a1 * inside + 2.7 * a2 * outside) * (1 - 0.3 * a4) - 0.5 * self.au(5, side) * (1 - a4)
         press = a4 * (1 - 0.5 * a1)
         y = y + press * (2.1 * inside + 0.9) + a9 * (1.7 * inside + 0.7)
         y = y + 0.9 * a1 * self.au(15, side) * along
@@ -259,7 +267,7 @@ class _Builder:
                 sign * (wing * 0.72 + wing * 0.36 * np.cos(turn)),
                 self.nose_y - 0.5 + 1.7 * np.sin(turn) * self.nose_scale,
             )
-            self.depths[f"wing_{name}"] = (0.32 + 0.3 * self.au(9, side) + 0 * wing)[:, 0]
+            self.depths[f"wing_{name}"] = (0.24 + 0.3 * self.au(9, side))[:, 0]
             for k, place in enumerate((1.0, 3.4)):
                 wrinkle = np.array([0.4, 1.6, 2.7])
                 self.curves[f"snarl{k}_{name}"] = _curve(
@@ -289,7 +297,7 @@ class _Builder:
             )
             wide = wide - (1.7 - 1.2 * au(20)) * au(26) * (1 - au(12)) - 0.4 * au(17)
             raise_ = -3.5 * a12 + 3.0 * a15 + 0.7 * a20 - 0.7 * a14 + 0.6 * au(26)
-            sides.append((wide, raise_))
+            sides.append((wide, raise_ + 0.4 * t("mouth_rest")))
         x = np.linspace(-1.0, 1.0, 13)
         half = np.where(x < 0, sides[0][0], sides[1][0])
         corner = np.where(x < 0, sides[0][1], sides[1][1])
@@ -304,7 +312,7 @@ class _Builder:
         shape = np.maximum(1 - np.abs(x) ** (2.2 + 1.5 * au(20) + 1.0 * au(16)), 0) ** 0.8
         upper_in = line - gap * shape * (0.3 - 0.12 * au(26)) - 0.7 * au(10) * (1 - bow)
         lower_in = line + gap * shape * (0.7 + 0.12 * au(26))
-        full = 1 + 0.35 * t("lip_fullness") - 0.22 * self.male - 0.25 * np.minimum(self.wrinkles, 1)
+        full = 1 + 0.42 * t("lip_fullness") - 0.22 * self.male - 0.25 * np.minimum(self.wrinkles, 1)
         tight = (1 - 0.6 * au(23)) * (1 - 0.25 * au(12)) * (1 - 0.3 * au(20))
         upper_lip = 1.5 * full * tight * (0.4 + 0.6 * self.mouth_scale)
         lower_lip = 2.0 * full * tight * (1 + 0.25 * au(17)) * (0.4 + 0.6 * self.mouth_scale)
@@ -317,12 +325,12 @@ class _Builder:
         self.curves["gap"] = _closed(_curve(xs, upper_in), _curve(xs, lower_in))
         self.curves["mouth_line"] = _curve(xs, upper_in)
         self.curves["lip_shine"] = _curve(xs[:, 4:9], (lower_in + 0.5 * lower_lip)[:, 4:9])
-        show = 0.35 + 0.9 * au(12) + 0.75 * au(10) + 0.35 * au(20) + 0.2 * au(16)
-        tooth = np.minimum(gap * shape, 2.6 * np.clip(show, 0, 1)) * (1 - 0.08 * np.abs(x))
+        show = 0.22 + 0.9 * au(12) + 0.75 * au(10) + 0.2 * au(20) + 0.2 * au(16)
+        tooth = np.minimum(gap * shape, self.by_age(0.5, 2.3, 2.6, 2.4) * np.clip(show, 0, 1)) * (1 - 0.08 * np.abs(x))
         self.curves["teeth"] = _closed(
             _curve(xs * 0.86, upper_in), _curve(xs * 0.86, upper_in + tooth)
         )
-        low = np.minimum(gap * shape, 2.0 * np.clip(1.2 * au(16) + 0.6 * au(20), 0, 1)) * 0.9
+        low = np.minimum(gap * shape, 2.0 * np.clip(1.2 * au(16) + 0.3 * au(20), 0, 1)) * 0.9
         self.curves["lower_teeth"] = _closed(
             _curve(xs * 0.72, lower_in - low), _curve(xs * 0.72, lower_in)
         )
@@ -350,7 +358,7 @@ class _Builder:
                 start_x + (stop_x - start_x) * along**1.3 + swell,
                 start_y + (stop_y - start_y) * along,
             )
-            depth = 0.08 + 0.45 * self.wrinkles + 0.33 * a[12] + 0.3 * a[9] + 0.26 * a[10]
+            depth = 0.2 * np.maximum(t("cheek_folds"), 0) + 0.45 * self.wrinkles + 0.33 * a[12] + 0.3 * a[9] + 0.26 * a[10]
             self.depths[f"fold_{name}"] = (depth + 0.15 * a[15] + 0.2 * a[20])[:, 0]
             dimple = np.linspace(-1.2, 1.2, 5)
             self.curves[f"dimple_{name}"] = _curve(
@@ -476,7 +484,10 @@ def build(faces: Faces) -> Shape:
 def _pose(curves: dict[str, Points], faces: Faces, builder: _Builder) -> dict[str, Points]:
     """Turn the head in space, then scale, tilt and shift its projection onto the picture."""
     camera, hard = faces.camera, 0.35 + 0.65 * faces.difficulty
-    column = lambda name: camera.signed(name)[:, None]  # noqa: E731
+
+    def column(name: str) -> Values:
+        return camera.signed(name)[:, None]
+
     yaw = column("yaw") * np.abs(column("yaw")) ** 0.5 * 0.6 * hard
     pitch = column("pitch") * np.abs(column("pitch")) * 0.3 * hard
     roll = column("roll") * np.abs(column("roll")) ** 0.5 * 0.36 * hard
