@@ -261,7 +261,7 @@ def protocol(dataset: FaceDataset) -> dict[str, FaceDataset]:
         Validation and test split under the source's own names (FER2013: ``PublicTest`` and
         ``PrivateTest``). Where identical images were found, also ``PrivateTest-no-leaks``: the test
         images without an identical one in the training split. Where the labels were made by two
-        passes (a column ``agreement``), ``agreed``: the rows on which both agree. Otherwise
+        passes (columns ``expression`` and ``agreement``), ``agreed``: the rows on which both agree. Otherwise
         ``all``.
 
     Examples
@@ -273,7 +273,7 @@ def protocol(dataset: FaceDataset) -> dict[str, FaceDataset]:
     """
     labelled = dataset.select(dataset.labels >= 0)
     table = labelled.table
-    if "agreement" in table:
+    if {"expression", "agreement"} <= set(table):
         return {"agreed": labelled.select(table["agreement"].eq(1).fillna(False).to_numpy(bool))}
     parts: dict[str, FaceDataset] = {}
     for name in ("validation", "test"):

@@ -140,7 +140,8 @@ def test_training_rows_leave_out_what_stands_elsewhere():
 
 def test_protocol_of_two_passes_keeps_what_both_agree_on():
     faces = datasets.make_faces(4, seed=0)
-    table = faces.table.assign(agreement=pd.array([1, 0, None, 1], dtype="Int64"))
+    agreement = pd.array([1, 0, None, 1], dtype="Int64")
+    table = faces.table.assign(expression="happy", agreement=agreement)
     faces = FaceDataset(faces.images, faces.labels, faces.class_names, table)
     assert evaluation.protocol(faces)["agreed"].table["file"].tolist() == [
         table["file"][0],
