@@ -1,0 +1,59 @@
+"""The published networks: what the repository says of them is what they are."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from emohelpers import publishing
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDERS = sorted(path.parent for path in ROOT.glob("saved_models/*/recipe.json"))
+MEGABYTE = 2**20
+
+
+def test_there_are_published_networks():
+    assert {"fer-baseline", "toy-baseline"} <= {folder.name for folder in FOLDERS}
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_a_folder_is_complete_and_small(folder):
+    names = {"model.keras", "recipe.json", "metrics.json", "history.csv", "MODEL_CARD.md"}
+    assert names <= {path.name for path in folder.iterdir()}
+    assert (folder / "model.keras").stat().st_size < 10 * MEGABYTE
+    assert json.loads((folder / "recipe.json").read_text())["name"] == folder.name
+
+
+def test_all_networks_together_stay_below_the_bound():
+    files = [path for path in (ROOT / "saved_models").rglob("*") if path.name != "state.npz"]
+    assert sum(path.stat().st_size for path in files if path.is_file()) < 26 * MEGABYTE
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_the_tables_of_readme_and_card_are_those_of_the_metrics(folder, tmp_path):
+    pages = {ROOT / "README.md": FOLDERS, folder / "MODEL_CARD.md": [folder]}
+    for page, folders in pages.items():
+        copy = tmp_path / page.name
+        copy.write_bytes(page.read_bytes())
+        assert not publishing.renew_table(copy, publishing.results_table(folders)), page.name
+
+
+@pytest.mark.parametrize(
+    ("folder", "dataset", "file", "labels"),
+    [
+        ("fer-baseline", "fer2013", "fer2013.csv.xz", None),
+        ("toy-baseline", "fer2013", "fer2013.csv.xz", None),
+        ("toy-baseline", "utkface", "utkface_crop_part1.tar", "utkface_expression_dev.csv"),
+        ("toy-baseline", "toyfaces", None, None),
+    ],
+)
+def test_evaluating_again_gives_the_published_figures(folder, dataset, file, labels, real_data):
+    saved = publishing.open_model(ROOT / "saved_models" / folder)
+    options = {"labels": real_data(labels)} if labels else {}
+    if dataset == "toyfaces":
+        options = saved.recipe["dataset_options"]
+    faces = saved.load(dataset, real_data(file) if file else None, **options)
+    result = publishing.metrics(saved, faces)
+    published = json.loads(publishing.metrics_file(saved, result).read_text())
+    # Through JSON, as the file went: its keys are strings and its tuples lists.
+    assert json.loads(json.dumps(result)) == published
