@@ -1,9 +1,9 @@
 """An open course and toolkit for recognising facial expressions.
 
 The rooms, in the order in which data flows: `datasets`, `preprocessing`, `augmentation`,
-`sampling`, `models`, `training`, `evaluation`, `plots`; `recipes` names whole systems and
-`publishing` holds their results. Importing the package imports none of them, and no Keras: each is
-imported when it is first used.
+`sampling`, `models`, `training`, `evaluation`, `plots`; `raters` says how far people agree,
+`recipes` names whole systems and `publishing` holds their results. Importing the package imports
+none of them, and no Keras: each is imported when it is first used.
 """
 
 from importlib import import_module
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         plots,
         preprocessing,
         publishing,
+        raters,
         recipes,
         sampling,
         training,
@@ -36,6 +37,7 @@ __all__ = [
     "plots",
     "preprocessing",
     "publishing",
+    "raters",
     "recipes",
     "sampling",
     "training",

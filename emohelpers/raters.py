@@ -1,0 +1,209 @@
+"""What several raters saw in the same face: their votes, and how far they agree.
+
+A label is one opinion. Where a source has the votes of several raters (FER+, toy faces) they say
+how clear each face is, and so how accurate a recogniser can be at all.
+"""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from emohelpers.datasets import EMOTIONS, FaceDataset
+from emohelpers.errors import ConfigurationError
+
+__all__ = ["agreement", "agreement_by_class", "has_votes", "votes", "votes_by_class"]
+
+_COLUMNS = {f"votes_{emotion}": emotion for emotion in EMOTIONS}
+
+
+def has_votes(faces: FaceDataset) -> bool:
+    """Tell whether the source has the votes of several raters.
+
+    Parameters
+    ----------
+    faces : FaceDataset
+        Any data set.
+
+    Returns
+    -------
+    bool
+        Whether its table has a column ``votes_<emotion>`` for each of `EMOTIONS`.
+
+    Examples
+    --------
+    >>> from emohelpers import datasets
+    >>> has_votes(datasets.make_faces(4))
+    True
+    """
+    return set(_COLUMNS) <= set(faces.table)
+
+
+def votes(faces: FaceDataset) -> pd.DataFrame:
+    """Return how many raters saw which emotion in each face.
+
+    Parameters
+    ----------
+    faces : FaceDataset
+        With votes (see `has_votes`). Votes for anything but an emotion (FER+ has "unknown" and
+        "not a face") are left out.
+
+    Returns
+    -------
+    DataFrame of int
+        A row for each image, a column for each of `EMOTIONS`.
+
+    Raises
+    ------
+    ConfigurationError
+        If the source has no votes.
+
+    Examples
+    --------
+    >>> from emohelpers import datasets
+    >>> votes(datasets.make_faces(4)).sum(axis=1).tolist()
+    [10, 10, 10, 10]
+    """
+    if not has_votes(faces):
+        raise ConfigurationError(
+            f"{faces.name} has no votes: expected the columns {', '.join(_COLUMNS)}, as toyfaces "
+            "have them and fer2013 with votes=PATH of the FER+ CSV"
+        )
+    return faces.table[list(_COLUMNS)].rename(columns=_COLUMNS)
+
+
+def votes_by_class(faces: FaceDataset) -> pd.DataFrame:
+    """Add up the votes of the images of each class.
+
+    Parameters
+    ----------
+    faces : FaceDataset
+        With votes; images without a label are left out.
+
+    Returns
+    -------
+    DataFrame of int
+        A row for each class (zeros where it has no image), a column for each of `EMOTIONS`.
+
+    Raises
+    ------
+    ConfigurationError
+        If the source has no votes.
+
+    Examples
+    --------
+    >>> from emohelpers import datasets
+    >>> table = votes_by_class(datasets.make_faces(70, emotions=["fear", "neutral"]))
+    >>> int(table.to_numpy().sum()), table.index.to_list()
+    (700, ['fear', 'neutral'])
+    """
+    sums = votes(faces).groupby(faces.labels).sum().reindex(range(len(faces.class_names)))
+    return sums.fillna(0).astype(np.int64).set_axis(list(faces.class_names)).rename_axis("label")
+
+
+def agreement(votes: ArrayLike) -> float:
+    """Return how often one rater names what most of the other raters name.
+
+    It is what a human reaches in the place of a recogniser. Each vote in turn is compared with the
+    majority of the others on the same image; where several emotions share the others' first
+    place, naming one of k of them counts 1/k, the chance that a fair draw among them picks it.
+
+    Parameters
+    ----------
+    votes : array_like of int, shape (n, classes)
+        How many raters chose each class. Images with fewer than two votes are left out.
+
+    Returns
+    -------
+    float
+        In 0..1. For FER+ (Barsoum et al. 2016, https://arxiv.org/abs/1608.01041) on the PrivateTest
+        images of FER2013 it is .745.
+
+    Raises
+    ------
+    ConfigurationError
+        If no image has two votes, or a count is negative.
+
+    Examples
+    --------
+    Nine vote alike and one does not: the nine agree with the majority of the others.
+
+    >>> agreement([[9, 1]])
+    0.9
+    """
+    counts = _counts(votes)
+    raters = counts.sum(axis=1)
+    shared = raters > 1
+    if not shared.any():
+        raise ConfigurationError("no image has two votes: expected counts of several raters")
+    return float(_agreeing(counts)[shared].sum() / raters[shared].sum())
+
+
+def _counts(votes: ArrayLike) -> NDArray[np.int64]:
+    counts = np.asarray(votes, dtype=np.int64)
+    if counts.ndim != 2 or (counts < 0).any():
+        raise ConfigurationError(
+            f"votes of shape {counts.shape}: expected counts of 0 or more, (images, classes)"
+        )
+    return counts
+
+
+def _agreeing(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return how many votes of each image agree with the majority of its other votes, (n,)."""
+    agreeing = np.zeros(len(counts))
+    for column in range(counts.shape[1]):
+        others = counts.copy()
+        others[:, column] -= 1
+        first = others == others.max(axis=1, keepdims=True)
+        agreeing += counts[:, column] * first[:, column] / first.sum(axis=1)
+    return agreeing
+
+
+def agreement_by_class(faces: FaceDataset) -> pd.DataFrame:
+    """Return how far raters agree with each other, and with the label, on each class.
+
+    Parameters
+    ----------
+    faces : FaceDataset
+        With votes; images without a label or with fewer than two votes are left out.
+
+    Returns
+    -------
+    DataFrame
+        A row for each class that has such images, and ``all``: ``images``; ``raters_agree``, how
+        often one rater names what most of the others name (see `agreement`); ``label_agrees``, the
+        share of images whose label got the most votes (1/k where it shares the first place with
+        others). Shares lie in 0..1.
+
+    Raises
+    ------
+    ConfigurationError
+        If the source has no votes, or no image has a label and two of them.
+
+    Examples
+    --------
+    >>> from emohelpers import datasets
+    >>> table = agreement_by_class(datasets.make_faces(200))
+    >>> int(table.loc["all", "images"]), bool((table["raters_agree"] > 0.3).all())
+    (200, True)
+    """
+    counts = _counts(votes(faces))
+    usable = (counts.sum(axis=1) > 1) & (faces.labels >= 0)
+    if not usable.any():
+        raise ConfigurationError("no image has a label and two votes: expected at least one")
+    counts, labels = counts[usable], faces.labels[usable]
+    voted = np.array([EMOTIONS.index(name) for name in faces.class_names])[labels]
+    first = counts == counts.max(axis=1, keepdims=True)
+    chosen = first[np.arange(len(counts)), voted] / first.sum(axis=1)
+    each = pd.DataFrame(
+        {"raters": counts.sum(axis=1), "agreeing": _agreeing(counts), "chosen": chosen, "images": 1}
+    )
+    by_class = each.groupby(labels).sum().rename(index=dict(enumerate(faces.class_names)))
+    sums = pd.concat([by_class, each.sum().to_frame("all").T])
+    table = pd.DataFrame(
+        {
+            "images": sums["images"].astype(np.int64),
+            "raters_agree": sums["agreeing"] / sums["raters"],
+            "label_agrees": sums["chosen"] / sums["images"],
+        }
+    )
+    return table.rename_axis("label")
