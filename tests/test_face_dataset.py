@@ -115,6 +115,29 @@ def test_assigned_splits_keep_groups_together_and_have_the_sizes_asked_for():
         faces().assign_splits(validation=0.5, test=0.5)
 
 
+def test_leaks_follow_the_splits_that_are_assigned():
+    kinds = [0, 1, 2, 3] * 3
+    marks = mark_duplicates([bytes([kind]) for kind in kinds], ["all"] * N)
+    divided = faces(**marks).assign_splits(validation=0.25, test=0.25, seed=1)
+    sides = divided.table.groupby(kinds)["split"].nunique()
+    assert set(sides) == {1, 2, 3}
+    assert divided.table["leaks"].tolist() == [bool(sides[kind] > 1) for kind in kinds]
+    together = faces(**marks, kind=kinds).assign_splits(validation=0.25, test=0.25, by="kind")
+    assert not together.table["leaks"].any()
+
+
+def test_labels_can_be_taken_from_a_column():
+    groups = ["child", "baby", None] * 4
+    ordered = pd.Categorical(groups, ["baby", "child", "adult"])
+    by_group = faces(group=ordered).label_by("group")
+    assert by_group.class_names == ("baby", "child", "adult")
+    assert by_group.labels.tolist() == [1, 0, -1] * 4
+    words = faces(word=pd.Series(groups, dtype="str")).label_by("word")
+    assert (words.class_names, words.labels.tolist()) == (("baby", "child"), [1, 0, -1] * 4)
+    with pytest.raises(ConfigurationError, match="'age'"):
+        faces().label_by("age")
+
+
 def test_nothing_that_a_caller_does_changes_it():
     labels = np.arange(N) % 3
     table = faces().table

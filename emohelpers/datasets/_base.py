@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from emohelpers.datasets._duplicates import select_duplicates
+from emohelpers.datasets._duplicates import find_leaks, select_duplicates
 from emohelpers.errors import ConfigurationError, LabelError
 
 __all__ = ["EMOTIONS", "SPLITS", "FaceDataset", "ImageRows", "fold_label"]
@@ -320,6 +320,39 @@ class FaceDataset:
         kept = relabelled.select(place[self.labels] >= 0)
         return replace(kept, labels=place[self.labels[place[self.labels] >= 0]])
 
+    def label_by(self, column: str) -> "FaceDataset":
+        """Take the labels from a column of the table, for instance to study age groups.
+
+        Parameters
+        ----------
+        column : str
+            Of words or categories, such as ``"age_group"``.
+
+        Returns
+        -------
+        FaceDataset
+            The same images; `class_names` are the column's categories in their order, or else its
+            values sorted. The label is -1 where the value is missing.
+
+        Raises
+        ------
+        ConfigurationError
+            If the column is not there.
+
+        Examples
+        --------
+        >>> from emohelpers import datasets
+        >>> datasets.make_faces(40).label_by("gender").class_names
+        ('female', 'male')
+        """
+        if column not in self.table:
+            raise ConfigurationError(
+                f"no column {column!r}: expected one of {', '.join(self.table.columns)}"
+            )
+        groups = self.table[column].astype("category").cat
+        names = tuple(str(name) for name in groups.categories)
+        return replace(self, labels=groups.codes.to_numpy().astype(np.int64), class_names=names)
+
     def counts(self) -> pd.DataFrame:
         """Count the images of each class in each split.
 
@@ -365,7 +398,8 @@ class FaceDataset:
         Returns
         -------
         FaceDataset
-            The same images with a new ``split`` column.
+            The same images with a new ``split`` column; ``leaks``, where the table has it, tells
+            of the new splits.
 
         Raises
         ------
@@ -388,4 +422,7 @@ class FaceDataset:
         part = np.full(len(groups), "train", dtype=object)
         part[drawn[: edges[0]]] = "test"
         part[drawn[edges[0] : edges[1]]] = "validation"
-        return replace(self, table=self.table.assign(split=part[codes]))
+        table = self.table.assign(split=part[codes])
+        if "duplicate_of" in table:
+            table = table.assign(leaks=find_leaks(table["duplicate_of"], part[codes].tolist()))
+        return replace(self, table=table)

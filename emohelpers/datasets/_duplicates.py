@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-__all__ = ["image_digests", "mark_duplicates", "select_duplicates"]
+__all__ = ["find_leaks", "image_digests", "mark_duplicates", "select_duplicates"]
 
 
 def image_digests(images: NDArray[np.uint8]) -> list[bytes]:
@@ -61,11 +61,30 @@ def mark_duplicates(digests: Sequence[bytes], splits: Sequence[object]) -> pd.Da
     2             0   True
     """
     codes, _ = pd.factorize(np.array(digests, dtype=object))
-    split_codes, _ = pd.factorize(np.array(splits, dtype=object))
-    pairs = pd.DataFrame({"image": codes, "split": split_codes}).drop_duplicates()
-    splits_of_image = np.bincount(pairs["image"])
-    leaks = splits_of_image[codes] > 1
+    leaks = _in_several(codes, splits)
     return pd.DataFrame({"duplicate_of": _first_of_its_kind(codes), "leaks": leaks})
+
+
+def find_leaks(duplicate_of: "pd.Series[int]", splits: Sequence[object]) -> NDArray[np.bool_]:
+    """Say which images have an identical one in another split.
+
+    Parameters
+    ----------
+    duplicate_of : Series of Int64, length n
+        As `mark_duplicates` makes it.
+    splits : sequence, length n
+        The split of each image, for instance after it was drawn anew.
+
+    Returns
+    -------
+    ndarray of bool, shape (n,)
+
+    Examples
+    --------
+    >>> find_leaks(pd.Series([None, None, 0], dtype="Int64"), ["train", "test", "test"])
+    array([ True, False,  True])
+    """
+    return _in_several(_kinds(duplicate_of), splits)
 
 
 def select_duplicates(duplicate_of: "pd.Series[int]", rows: NDArray[np.int64]) -> "pd.Series[int]":
@@ -89,9 +108,21 @@ def select_duplicates(duplicate_of: "pd.Series[int]", rows: NDArray[np.int64]) -
     >>> select_duplicates(marks, np.array([1, 2, 3])).tolist()
     [<NA>, <NA>, 1]
     """
+    return _first_of_its_kind(_kinds(duplicate_of)[rows])
+
+
+def _kinds(duplicate_of: "pd.Series[int]") -> NDArray[np.int64]:
+    """Return a number for each image, equal where the images are."""
     own = pd.Series(np.arange(len(duplicate_of)), dtype="Int64")
-    kinds = duplicate_of.reset_index(drop=True).fillna(own).to_numpy(np.int64)
-    return _first_of_its_kind(kinds[rows])
+    return np.asarray(duplicate_of.reset_index(drop=True).fillna(own), dtype=np.int64)
+
+
+def _in_several(kinds: NDArray[np.int64], splits: Sequence[object]) -> NDArray[np.bool_]:
+    """Say which images are of a kind that stands in more than one split."""
+    split_codes, _ = pd.factorize(np.array(splits, dtype=object))
+    pairs = pd.DataFrame({"image": kinds, "split": split_codes}).drop_duplicates()
+    splits_of_image = np.bincount(pairs["image"])
+    return splits_of_image[kinds] > 1
 
 
 def _first_of_its_kind(kinds: NDArray[np.int64]) -> "pd.Series[int]":
