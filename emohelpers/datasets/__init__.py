@@ -7,7 +7,7 @@
 
 `load` knows ``toyfaces`` (built in), ``fer2013``, ``facial_expressions``, ``utkface`` and
 ``folders``; `SOURCES` and `describe` say what each is and how it is had, `fetch` downloads what may
-be downloaded, and `check` reports on what lies on disk.
+be downloaded, `check` reports on what lies on disk and `report_on` on what is loaded.
 """
 
 import inspect
@@ -19,7 +19,7 @@ from emohelpers.datasets._base import EMOTIONS, FaceDataset
 from emohelpers.errors import ConfigurationError, MissingPathError
 
 if TYPE_CHECKING:
-    from emohelpers.datasets._check import check
+    from emohelpers.datasets._check import check, report_on
     from emohelpers.datasets._fetch import fetch
     from emohelpers.datasets._registry import SOURCES, describe
     from emohelpers.datasets.toyfaces import make_faces
@@ -33,6 +33,7 @@ __all__ = [
     "fetch",
     "load",
     "make_faces",
+    "report_on",
 ]
 
 # Resolved when first used: most notebooks load one set and need no other module.
@@ -42,6 +43,7 @@ _HOMES = {
     "describe": "_registry",
     "fetch": "_fetch",
     "make_faces": "toyfaces",
+    "report_on": "_check",
 }
 _LOADERS = ("toyfaces", "fer2013", "facial_expressions", "utkface", "folders")
 _COMMON = frozenset({"path", "size", "color", "cache", "on_error"})

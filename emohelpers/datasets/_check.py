@@ -12,7 +12,7 @@ from emohelpers.datasets._base import FaceDataset
 from emohelpers.datasets._registry import locate
 from emohelpers.errors import CacheError, ConfigurationError, EmohelpersError
 
-__all__ = ["Report", "check"]
+__all__ = ["Report", "check", "report_on"]
 
 _BATCH = 512
 _SHOWN = 20
@@ -196,6 +196,13 @@ def report_on(faces: FaceDataset, *, path: str = "") -> Report:
     -------
     Report
         See there.
+
+    Examples
+    --------
+    >>> from emohelpers import datasets
+    >>> report = report_on(datasets.make_faces(60))
+    >>> int(report.duplicates.loc["total", "images"])
+    60
     """
     splits = faces.table["split"].astype(object)
     splits = splits.where(splits.notna(), "all").rename("split")
