@@ -315,7 +315,7 @@ def test_mean_faces_are_the_means_of_each_class_and_their_difference(faces):
 
 
 def test_mean_faces_read_a_set_larger_than_a_block(monkeypatch, faces):
-    monkeypatch.setattr("emohelpers.plots._images._BLOCK", 7)
+    monkeypatch.setattr("emohelpers.plots._means._BLOCK", 7)
     labels = np.arange(40) % 2
     figure = plots.mean_faces(faces, labels, ["fear", "anger"])
     expected = faces[1::2].astype(float).mean(axis=(0, 3)) / 255

@@ -10,11 +10,11 @@ from emohelpers.plots._charts import class_counts, intervals, learning_curves
 from emohelpers.plots._images import (
     augmentation_strip,
     image_grid,
-    mean_faces,
     prediction_gallery,
     sample_grid,
 )
 from emohelpers.plots._matrices import confusion_matrix, rater_disagreement
+from emohelpers.plots._means import class_means, mean_faces
 from emohelpers.plots._style import EMOTION_COLORS, SlideFigure, save, style
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "SlideFigure",
     "augmentation_strip",
     "class_counts",
+    "class_means",
     "confusion_matrix",
     "image_grid",
     "intervals",

@@ -1,12 +1,10 @@
-"""Grids of face images: samples, mean faces, augmentation, predictions."""
+"""Grids of face images: samples, augmentation, predictions."""
 
 from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import ArrayLike, NDArray
 
@@ -22,13 +20,10 @@ from emohelpers.plots._style import (
     style,
 )
 
-__all__ = ["augmentation_strip", "image_grid", "mean_faces", "prediction_gallery", "sample_grid"]
+__all__ = ["augmentation_strip", "image_grid", "prediction_gallery", "sample_grid"]
 
 ValueRange = tuple[float, float] | None
 Grid = tuple[SlideFigure, NDArray[Any]]
-
-# Images are read in blocks so that a whole memory-mapped set never stands in memory.
-_BLOCK = 4096
 
 
 def _displayable(image: Any, value_range: ValueRange) -> NDArray[np.float32]:
@@ -45,7 +40,8 @@ def _displayable(image: Any, value_range: ValueRange) -> NDArray[np.float32]:
     return np.clip((pixels - low) / max(high - low, 1e-6), 0, 1)
 
 
-def _draw(ax: Axes, image: Any, value_range: ValueRange) -> None:
+def draw(ax: Axes, image: Any, value_range: ValueRange) -> None:
+    """Draw an image without axes."""
     ax.imshow(_displayable(image, value_range), cmap="gray", vmin=0, vmax=1, interpolation="none")
     _clear_frame(ax)
 
@@ -60,20 +56,23 @@ def _frame(ax: Axes, color: str, *, width: float, line: str = "-") -> None:
     ax.spines[:].set(visible=True, color=color, linewidth=width, linestyle=line)
 
 
-def _title(ax: Axes, text: str, *, size: float = BODY, pad: float = 5) -> None:
+def caption(ax: Axes, text: str, *, size: float = BODY, pad: float = 5) -> None:
+    """Write above an image."""
     ax.set_title(text, fontsize=size, fontweight="normal", loc="center", pad=pad)
 
 
-def _name_row(ax: Axes, name: str) -> None:
+def name_row(ax: Axes, name: str) -> None:
+    """Write left of the first image of a row."""
     ax.set_ylabel(name, rotation=0, ha="right", va="center", labelpad=8, fontsize=BODY)
 
 
-def _check_length(what: str, found: int, n: int) -> None:
+def check_length(what: str, found: int, n: int) -> None:
+    """Refuse a sequence that has not one element for each image."""
     if found != n:
         raise ConfigurationError(f"{found} {what} for {n} images: expected one for each")
 
 
-def _grid(rows: int, columns: int, *, cell: float, more: float = 0) -> Grid:
+def grid(rows: int, columns: int, *, cell: float, more: float = 0) -> Grid:
     """Return a figure just high enough for rows of square images and `cell` inches between."""
     height = rows * (PAGE_INCHES[0] / columns + cell) + more
     figure = SlideFigure(height=height, layout="compressed")
@@ -133,25 +132,25 @@ def image_grid(
     columns = min(columns, n)
     rows = -(-n // columns)
     if titles is not None:
-        _check_length("titles", len(titles), n)
+        check_length("titles", len(titles), n)
     if row_names is not None and len(row_names) != rows:
         raise ConfigurationError(f"{len(row_names)} row names for {rows} rows: expected as many")
     ranges = _one_range_each(value_range, n)
     lines = max((title.count("\n") + 1 for title in titles or ()), default=0)
-    figure, axes = _grid(rows, columns, cell=0.1 + 0.25 * lines)
+    figure, axes = grid(rows, columns, cell=0.1 + 0.25 * lines)
     for position, ax in enumerate(axes.flat[:n]):
-        _draw(ax, images[position], ranges[position])
+        draw(ax, images[position], ranges[position])
         if titles is not None:
-            _title(ax, titles[position])
+            caption(ax, titles[position])
         if row_names is not None and position % columns == 0:
-            _name_row(ax, row_names[position // columns])
+            name_row(ax, row_names[position // columns])
     return figure
 
 
 def _one_range_each(value_range: Any, n: int) -> list[ValueRange]:
     if value_range is None or isinstance(value_range[0], int | float | np.number):
         return [value_range] * n
-    _check_length("value ranges", len(value_range), n)
+    check_length("value ranges", len(value_range), n)
     return list(value_range)
 
 
@@ -199,89 +198,22 @@ def sample_grid(
     ['sad\n1', 'happy\n3']
     """
     labels = np.asarray(labels)
-    _check_length("labels", len(labels), len(images))
+    check_length("labels", len(labels), len(images))
     if titles is not None:
-        _check_length("titles", len(titles), len(images))
+        check_length("titles", len(titles), len(images))
     members = [np.flatnonzero(labels == k) for k in range(len(class_names))]
     columns = min(per_class, max((len(rows) for rows in members), default=0))
     if columns < 1:
         raise ConfigurationError("no image has one of the classes: there is nothing to draw")
     generator = np.random.default_rng(seed)
-    figure, axes = _grid(len(class_names), columns, cell=0.1 if titles is None else 0.3)
+    figure, axes = grid(len(class_names), columns, cell=0.1 if titles is None else 0.3)
     for row, name, rows in zip(axes, class_names, members, strict=True):
         picked = np.sort(generator.permutation(rows)[:columns])
         for ax, position in zip(row, picked, strict=False):
-            _draw(ax, images[int(position)], (0, 255))
+            draw(ax, images[int(position)], (0, 255))
             if titles is not None:
-                _title(ax, titles[position], size=SMALL, pad=2)
-        _name_row(row[0], f"{name}\n{len(rows):,}")
-    return figure
-
-
-def _class_means(images: Any, labels: NDArray[Any], n_classes: int) -> NDArray[np.float64]:
-    """Return each class's mean grey image, (n_classes, height, width), NaN for an empty class."""
-    sums = np.zeros((n_classes, *images.shape[1:3]))
-    for start in range(0, len(images), _BLOCK):
-        block = np.asarray(images[start : start + _BLOCK], dtype=np.float32).mean(axis=-1)
-        of_block = labels[start : start + _BLOCK]
-        for k in np.unique(of_block[of_block >= 0]):
-            sums[k] += block[of_block == k].sum(axis=0, dtype=np.float64)
-    counts = np.bincount(labels[labels >= 0], minlength=n_classes).astype(float)
-    return sums / np.where(counts, counts, np.nan)[:, None, None]
-
-
-@style()
-def mean_faces(images: Any, labels: ArrayLike, class_names: Sequence[str]) -> SlideFigure:
-    """Draw the mean image of each class, and below how it differs from the mean of all classes.
-
-    Parameters
-    ----------
-    images : array or ImageRows of uint8, shape (n, height, width, channels)
-        Pixels in 0..255; colour is averaged to grey. They are read in blocks.
-    labels : array_like of int, shape (n,)
-        Positions in `class_names`; rows with -1 are left out.
-    class_names : sequence of str
-        The classes; one without images has empty places.
-
-    Returns
-    -------
-    SlideFigure
-        Its last Axes are the scale of the differences, in grey levels.
-
-    Raises
-    ------
-    ConfigurationError
-        If there are not as many labels as images, or none is labelled.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> images = np.stack([np.full((8, 8, 1), 10, np.uint8), np.full((8, 8, 1), 30, np.uint8)])
-    >>> figure = mean_faces(images, [0, 1], ["sadness", "happiness"])
-    >>> float(figure.axes[2].images[0].get_array().mean())  # sadness lies 10 below the mean
-    -10.0
-    """
-    labels = np.asarray(labels)
-    _check_length("labels", len(labels), len(images))
-    if not (labels >= 0).any():
-        raise ConfigurationError("no image has a label: expected at least one")
-    means = _class_means(images, labels, len(class_names))
-    differences = means - np.nanmean(means, axis=0)
-    limit = max(float(np.nanmax(np.abs(differences))), 1.0)
-    scale = Normalize(-limit, limit)
-    figure, axes = _grid(2, len(class_names), cell=0.2, more=1.2)
-    for k, name in enumerate(class_names):
-        _title(axes[0, k], name)
-        if np.isnan(means[k]).any():
-            continue
-        _draw(axes[0, k], means[k], (0, 255))
-        axes[1, k].imshow(differences[k], norm=scale, cmap="PuOr_r", interpolation="none")
-    _name_row(axes[0, 0], "mean")
-    _name_row(axes[1, 0], "minus the\nmean of all")
-    colors = ScalarMappable(scale, "PuOr_r")
-    bar = figure.colorbar(colors, ax=axes, location="bottom", shrink=0.5, aspect=40)
-    bar.set_label("darker than the mean of all classes   |   lighter, in grey levels (of 255)")
-    bar.outline.set_visible(False)
+                caption(ax, titles[position], size=SMALL, pad=2)
+        name_row(row[0], f"{name}\n{len(rows):,}")
     return figure
 
 
@@ -330,7 +262,7 @@ def augmentation_strip(
     if n == 0:
         raise ConfigurationError("no variant of the image: expected at least one")
     names = [str(k + 1) for k in range(n)] if titles is None else list(titles)
-    _check_length("titles", len(names), n)
+    check_length("titles", len(names), n)
     figure = image_grid(
         [original, *variants],
         titles=["original", *names],
@@ -386,7 +318,7 @@ def prediction_gallery(
     """
     y_true, probabilities = np.asarray(y_true), np.asarray(probabilities)
     n = len(images)
-    _check_length("labels", len(y_true), n)
+    check_length("labels", len(y_true), n)
     if probabilities.shape != (n, len(class_names)):
         raise ConfigurationError(
             f"probabilities of shape {probabilities.shape}: expected {(n, len(class_names))}, "
