@@ -138,7 +138,9 @@ def _read_csv(
     splits: list[str] = []
     numbers: list[int] = []
     digests: list[bytes] = []
-    where = name if source.path.stem == name else f"{source.path.name}/{name}"
+    # A CSV, or one that is only compressed, is its own member.
+    alone = source.path.is_file() and source.path.name.startswith(name)
+    where = source.path.name if alone else f"{source.path.name}/{name}"
     with source.open(name) as stream:
         for rows in read_pixel_csv(stream, where=where, faults=faults):
             writer.append(fit(rows.images, size=size, color=color))
@@ -276,7 +278,7 @@ def _read_votes(path: Path) -> pd.DataFrame:
         bad = np.flatnonzero(~(counts >= 0) | (counts % 1 != 0) | (counts > _MOST_VOTES))
         if len(bad):
             raise TableError(
-                f"{path}, row {bad[0] + 2} has {votes[column][bad[0]]!r} as {column}: expected a "
+                f"{path}, row {bad[0] + 2} has '{votes[column][bad[0]]}' as {column}: expected a "
                 f"count of votes, 0 to {_MOST_VOTES}"
             )
     counted = votes[list(_VOTES)].astype(np.float64).astype(np.int64)
