@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from emohelpers.datasets.toyfaces._palette import Palette, mix_palette
 from emohelpers.datasets.toyfaces._parameters import Faces
-from emohelpers.datasets.toyfaces._shape import SIDES, Shape, build
+from emohelpers.datasets.toyfaces._shape import Shape, build
+from emohelpers.datasets.toyfaces._sketch import SIDES
 
 _SHIFT = 4
 _NEUTRAL = 128

@@ -76,7 +76,8 @@ _TRAITS = (
     "age_group gender skin_tone face_width jaw_width chin_length eye_size eye_distance "
     "eye_slant eye_depth monolid brow_thickness brow_arch brow_height brow_tone nose_width "
     "nose_length lip_fullness lip_tone mouth_width hair_style hair_line hair_tone hair_hue "
-    "parting bald cover beard moustache glasses glasses_shape iris age_marks make_up cheek_folds mouth_rest"
+    "parting bald cover beard moustache glasses glasses_shape iris age_marks make_up "
+    "cheek_folds mouth_rest"
 )
 _FACE_DRAWS = (
     "intensity companions mouth side asymmetry gaze_x gaze_y yaw pitch roll shift_x shift_y "
