@@ -17,7 +17,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
     config.option.nbval_current_env = True
     config.option.nbval_sanitize_with = str(ROOT / "tests" / "nbval_sanitize.cfg")
-    config.option.nbval_cell_timeout = 180
+    # A busy machine needs a multiple of the time; what hangs is stopped all the same.
+    config.option.nbval_cell_timeout = 300
+    config.option.nbval_kernel_startup_timeout = 180
     for name in PARAMETERS:
         os.environ.pop(name, None)
     # A variable that the caller has set wins: that is how other thread counts are tried.

@@ -67,6 +67,7 @@ def execute(path: Path) -> tuple[NotebookNode, str | None]:
         notebook,
         km=manager,
         timeout=None,
+        startup_timeout=180,
         record_timing=False,
         store_widget_state=False,
         on_cell_execute=lambda cell, cell_index: begun.append(cell_index),  # noqa: ARG005
