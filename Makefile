@@ -38,6 +38,13 @@ figures: $(STAMP)  ## remake presentation_images/ from the notebooks on toy face
 outputs: $(STAMP)  ## store the notebooks' outputs and figures anew, from a clean run on toy faces
 	$(BIN)/python tools/run_notebooks.py --inplace
 
+.PHONY: results
+results: $(STAMP)  ## renew the results tables of README.md and the model cards
+	$(BIN)/emohelpers report --update README.md
+	for folder in saved_models/*/; do \
+		$(BIN)/emohelpers report $$folder --update $$folder/MODEL_CARD.md; \
+	done > /dev/null
+
 .PHONY: lab
 lab: $(STAMP)  ## open the notebooks in JupyterLab
 	$(BIN)/python -m jupyterlab notebooks
