@@ -6,11 +6,12 @@ never changed; the whole batch is computed at once, so hand a large data set ove
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import cv2
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from emohelpers.errors import ConfigurationError
@@ -22,6 +23,7 @@ __all__ = [
     "resize",
     "scale",
     "standardise",
+    "summarise",
     "to_color",
     "to_grey",
 ]
@@ -327,6 +329,50 @@ def equalise(images: ArrayLike) -> NDArray[np.uint8]:
             luma_chroma[..., 0] = cv2.equalizeHist(np.ascontiguousarray(luma_chroma[..., 0]))
             new[...] = cv2.cvtColor(luma_chroma, cv2.COLOR_YCrCb2RGB)
     return equalised
+
+
+def summarise(batches: Mapping[str, ArrayLike]) -> pd.DataFrame:
+    """Put batches side by side in numbers, for instance before and after a step.
+
+    Parameters
+    ----------
+    batches : mapping of str to array_like of uint8 or float32, (n, height, width, 1 or 3)
+        In any value range, n at least 1.
+
+    Returns
+    -------
+    DataFrame
+        A row for each batch: ``shape``, ``dtype``, the ``min``, ``max`` and ``mean`` of its pixels
+        and the ``bytes`` of one image.
+
+    Raises
+    ------
+    ConfigurationError
+        If one is not such a batch.
+
+    Examples
+    --------
+    >>> faces = np.full((2, 48, 48, 1), 51, dtype=np.uint8)
+    >>> table = summarise({"pixels": faces, "scaled": scale(faces)})
+    >>> table["dtype"].to_list(), table["bytes"].to_list()
+    (['uint8', 'float32'], [2304, 9216])
+    """
+    rows = {name: _measures(images, name) for name, images in batches.items()}
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _measures(images: ArrayLike, name: str) -> dict[str, object]:
+    batch = _as_batch(images)
+    if not len(batch):
+        raise ConfigurationError(f"{name}: no images of shape {batch.shape}: expected at least one")
+    return {
+        "shape": batch.shape,
+        "dtype": str(batch.dtype),
+        "min": float(batch.min()),
+        "max": float(batch.max()),
+        "mean": float(batch.mean(dtype=np.float64)),
+        "bytes": batch[0].nbytes,
+    }
 
 
 def _as_batch(images: ArrayLike) -> NDArray[Any]:

@@ -262,3 +262,20 @@ def test_an_empty_batch_stays_empty():
     assert preprocessing.to_grey(none).shape == (0, 20, 16, 1)
     assert preprocessing.resize(none, 8).shape == (0, 8, 8, 3)
     assert preprocessing.standardise(none).shape == (0, 20, 16, 3)
+
+
+@given(batches(n=4))
+def test_a_summary_counts_what_each_pixel_says(images):
+    row = preprocessing.summarise({"faces": images}).loc["faces"]
+    pixels = [float(pixel) for pixel in images.ravel()]
+    assert row["shape"] == images.shape
+    assert row["dtype"] == images.dtype.name
+    assert (row["min"], row["max"]) == (min(pixels), max(pixels))
+    assert row["mean"] == pytest.approx(sum(pixels) / len(pixels), abs=1e-6)
+    assert row["bytes"] * len(images) == len(images.tobytes())
+
+
+def test_a_summary_names_the_batch_without_images():
+    empty = np.zeros((0, 8, 8, 1), np.uint8)
+    with pytest.raises(ConfigurationError, match=r"after: no images of shape \(0, 8, 8, 1\)"):
+        preprocessing.summarise({"before": faces(), "after": empty})
