@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -117,14 +118,20 @@ def test_a_cache_of_another_version_or_key_is_rebuilt(tmp_path, change):
     np.testing.assert_array_equal(images, IMAGES)
 
 
-def test_a_file_where_the_cache_belongs_is_replaced(tmp_path):
+@pytest.mark.parametrize("kind", ["file", "empty folder", "other folder"])
+def test_what_stands_where_the_cache_belongs_is_replaced(tmp_path, kind):
     open_or_build(tmp_path, KEY, Builder())
     (folder,) = tmp_path.iterdir()
-    folder.rename(tmp_path / "elsewhere")
-    folder.mkdir()
-    (folder / "stray").touch()
+    shutil.rmtree(folder)
+    if kind == "file":
+        folder.touch()
+    else:
+        folder.mkdir()
+    if kind == "other folder":
+        (folder / "stray").touch()
     images, _, _ = open_or_build(tmp_path, KEY, Builder())
     np.testing.assert_array_equal(images, IMAGES)
+    assert list(tmp_path.iterdir()) == [folder]
 
 
 def test_maps_that_are_open_outlive_a_rebuild(tmp_path):
@@ -366,3 +373,10 @@ def test_fingerprints_follow_the_files_of_a_folder(tmp_path):
     os.utime(folder / "happy" / "3.png", ns=(1, 1))
     seen.add(fingerprint(folder, cache=tmp_path))
     assert len(seen) == 5
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links need rights on Windows")
+def test_a_link_to_nothing_does_not_hide_the_folder(tmp_path):
+    (tmp_path / "faces").mkdir()
+    (tmp_path / "faces" / "1.png").symlink_to(tmp_path / "nothing.png")
+    assert len(fingerprint(tmp_path / "faces", cache=tmp_path)) == 64

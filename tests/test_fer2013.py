@@ -326,7 +326,7 @@ SMALL_ROWS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     rows=SMALL_ROWS,
     columns=st.permutations(COLUMNS),
@@ -341,7 +341,7 @@ def test_any_file_reads_as_the_csv_module_reads_it(rows, columns, end, quote, la
     assert parse(data) == expected
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     form=st.sampled_from(
         [{}, {"end": "\r\n"}, {"quote": ["pixels"]}, {"columns": ["Usage", "emotion", "pixels"]}]

@@ -291,7 +291,8 @@ def _folder_hash(path: Path) -> str:
         subfolders.sort()
         for file in files:
             entry = Path(folder) / file
-            state = entry.stat()
+            # A link to nothing is a fault of one file, which the loader will name.
+            state = entry.stat() if entry.exists() else entry.lstat()
             lines.append(
                 f"{entry.relative_to(path).as_posix()}\0{state.st_size}\0{state.st_mtime_ns}"
             )
@@ -434,7 +435,10 @@ def _abandoned(folder: Path, host: str) -> bool:
 
 
 def _remove(path: Path) -> None:
-    shutil.rmtree(path, ignore_errors=True)
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _flush_to_disk(path: Path) -> None:
