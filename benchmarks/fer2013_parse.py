@@ -55,7 +55,7 @@ def _in_child(way: str, *arguments: object) -> dict[str, float]:
 
 
 class _Stopwatch:
-    """Seconds since it was made: on the clock, and on the processor, which others can not slow."""
+    """Seconds since it was made: on the clock, and of them on the processor."""
 
     def __init__(self) -> None:
         self._clock, self._cpu = time.perf_counter(), time.process_time()
