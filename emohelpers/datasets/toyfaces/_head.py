@@ -133,7 +133,7 @@ def facial_hair(sketch: Sketch) -> None:
     outline = sketch.curves["head"][:, 13:44]
     along = np.linspace(-1.0, 1.0, outline.shape[1])[:, None]
     inward = 0.6 + 0.36 * np.abs(along) ** 3
-    centre = np.stack([0 * middle, 1.02 * middle], axis=-1)
+    centre = curve(0.0, 1.02 * middle)
     sketch.curves["beard"] = closed(outline, centre + (outline - centre) * inward)
 
 

@@ -39,6 +39,20 @@ def _metering(skin: NDArray[Any]) -> NDArray[Any]:
     return np.minimum(0.5 + 0.5 * np.log(0.6) / np.log(luma), 1.25)
 
 
+def _hair(faces: Faces) -> NDArray[Any]:
+    """Return the colour of each person's hair; most of the elderly are grey."""
+    people, traits = faces.people, faces.people.traits
+    hair = _pick_rows(_HAIR, traits["hair_tone"] * (1 - 0.75 * _dark(faces)))
+    hair = hair * (0.8 + 0.5 * traits["hair_hue"][:, None])
+    grey = (people.age_group == 3) & (traits["hair_hue"] < 0.75)
+    return np.where(grey[:, None], _pick_rows(_GREY_HAIR, traits["hair_tone"]), hair)
+
+
+def _dark(faces: Faces) -> NDArray[Any]:
+    """Return skin tone as 0..1: dark skin goes with dark hair and eyes more often than not."""
+    return faces.people.skin_tone / 9.0
+
+
 def mix_palette(faces: Faces, channels: int) -> Palette:
     """Return for each face the colour of each part, an integer or three in 0..255."""
     people, traits, camera = faces.people, faces.people.traits, faces.camera
@@ -48,12 +62,7 @@ def mix_palette(faces: Faces, channels: int) -> Palette:
 
     # Lit from the side, so that teeth and eyes can be lighter than the lightest skin.
     skin = 0.86 * monk_rgb()[people.skin_tone]
-    # Darker skin goes with darker hair and eyes more often than not; dye and age are exceptions.
-    dark = (people.skin_tone / 9.0)[:, None]
-    hair = _pick_rows(_HAIR, traits["hair_tone"] * (1 - 0.75 * dark[:, 0]))
-    hair = hair * (0.8 + 0.5 * column("hair_hue"))
-    grey = (people.age_group == 3) & (traits["hair_hue"] < 0.75)
-    hair = np.where(grey[:, None], _pick_rows(_GREY_HAIR, traits["hair_tone"]), hair)
+    hair = _hair(faces)
     cover = (traits["cover"] < 0.08 * (0.5 + faces.difficulty))[:, None]
     cloth = np.stack([traits["hair_hue"], traits["hair_tone"], traits["parting"]], axis=1) * 230
     covering = np.where(cover, cloth + 12, hair)
@@ -65,7 +74,7 @@ def mix_palette(faces: Faces, channels: int) -> Palette:
     make_up = np.where(female_adult & (traits["make_up"] < 0.45), 1.0, 0.0)[:, None]
     lip = skin * np.array([0.9, 0.72, 0.7]) + make_up * np.array([-6, -24, -18])
     lip = lip * (0.9 + 0.2 * column("lip_tone"))
-    iris = _pick_rows(_IRIS, traits["iris"] * (1 - 0.7 * dark[:, 0]))
+    iris = _pick_rows(_IRIS, traits["iris"] * (1 - 0.7 * _dark(faces)))
     white = np.array([255, 252, 246]) * (0.9 + 0.1 * camera["brightness"][:, None])
     back = np.stack([camera["background"]] * 3, axis=1)
     tint = np.stack([camera["background_x"], camera["background_y"], camera["clutter"]], axis=1)
@@ -88,8 +97,8 @@ def mix_palette(faces: Faces, channels: int) -> Palette:
         "nostril": skin * 0.48,
         "upper_lip": lip * 0.85,
         "lower_lip": lip,
-        "gap": np.full_like(skin, 1) * np.array([48, 18, 18]),
-        "tongue": np.full_like(skin, 1) * np.array([140, 66, 66]),
+        "gap": np.full_like(skin, (48, 18, 18)),
+        "tongue": np.full_like(skin, (140, 66, 66)),
         "teeth": white * 0.97,
         "lower_teeth": white * 0.75,
         "mouth_line": lip * 0.5,

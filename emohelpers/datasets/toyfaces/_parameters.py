@@ -80,13 +80,12 @@ _TRAITS = (
     "cheek_folds mouth_rest"
 )
 _FACE_DRAWS = (
-    "intensity companions mouth side asymmetry gaze_x gaze_y yaw pitch roll shift_x shift_y "
+    "intensity mouth side asymmetry gaze_x gaze_y yaw pitch roll shift_x shift_y "
     "scale aspect light_x light_y light_strength softness background background_x "
-    "background_y clutter collar hand hand_side hand_height contrast brightness gamma blur "
+    "background_y clutter hand hand_side hand_height contrast brightness gamma blur "
     "resolution noise jpeg grain texture_x texture_y quality sharpness flash"
 )
 _RATERS = 10
-
 
 _TRAIT_NAMES, _DRAW_NAMES = _TRAITS.split(), _FACE_DRAWS.split()
 
@@ -128,9 +127,7 @@ class People:
     def take(self, rows: NDArray[np.int64]) -> "People":
         """Return the people of some rows, as often as each is named."""
         return People(
-            Draws(
-                np.stack([self.traits[name][rows] for name in _TRAIT_NAMES], axis=1), _TRAIT_NAMES
-            ),
+            self.traits.take(rows),
             self.age_group[rows],
             self.gender[rows],
             self.skin_tone[rows],
@@ -265,19 +262,23 @@ def _draw_labels(first: int, n: int, seed: int, shares: Mapping[str, float]) -> 
     return _pick(steps, list(shares.values()))
 
 
+def _unit_tables() -> NDArray[Any]:
+    """Return strength, share and strength of companions: shape (3, emotions, action units)."""
+    tables = np.zeros((3, len(EMOTIONS), len(ACTION_UNITS)))
+    for row, name in enumerate(EMOTIONS):
+        for number in EMFACS[name]:
+            tables[0, row, ACTION_UNITS.index(number)] = 1
+        for number, companion in COMPANIONS[name].items():
+            tables[1:, row, ACTION_UNITS.index(number)] = companion
+    return tables
+
+
 def _draw_units(
     emotions: NDArray[np.int64], draws: Draws, jitter: NDArray[Any], difficulty: float
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return the intensity of each expression and the strength of each unit on both sides."""
     intensity = 1 - (0.35 + 0.4 * difficulty) * draws["intensity"]
-    core = np.zeros((len(EMOTIONS), len(ACTION_UNITS)))
-    chance, extra = np.zeros_like(core), np.zeros_like(core)
-    for row, name in enumerate(EMOTIONS):
-        for number in EMFACS[name]:
-            core[row, ACTION_UNITS.index(number)] = 1
-        for number, (share, beside) in COMPANIONS[name].items():
-            place = ACTION_UNITS.index(number)
-            chance[row, place], extra[row, place] = share, beside
+    core, chance, extra = _unit_tables()
     # What opens the mouth opens it together; the other companions come and go by themselves.
     of_mouth = np.isin(ACTION_UNITS, (10, 16, 25, 26))
     luck = np.where(of_mouth, draws["mouth"][:, None], jitter[:, ::-1])
@@ -285,7 +286,6 @@ def _draw_units(
     least = 0.9 - 0.65 * difficulty
     strength = strength * intensity[:, None] * (least + (1.15 - least) * jitter)
     idle = np.where(np.isin(ACTION_UNITS, (25, 26, 43)), 0.0, 0.3 * difficulty)
-
     strength = np.maximum(strength, idle * jitter**2)
     both = np.repeat(strength[:, :, None], 2, axis=2)
     left = draws["side"] < 0.5
