@@ -18,10 +18,10 @@ from emohelpers.datasets._cache import (
     Built,
     ImageWriter,
     cache_directory,
-    fingerprint,
     open_dataset,
     open_or_build,
 )
+from emohelpers.datasets._fingerprints import fingerprint
 from emohelpers.errors import CacheError, ConfigurationError, ImageError, MissingPathError
 
 KEY = {"name": "faces", "source": "abc", "size": [4, 5]}

@@ -15,8 +15,9 @@ import pandas as pd
 
 from emohelpers.datasets._archives import Source, open_source
 from emohelpers.datasets._base import EMOTIONS, FaceDataset, fold_label
-from emohelpers.datasets._cache import Built, ImageWriter, fingerprint, open_dataset
+from emohelpers.datasets._cache import Built, ImageWriter, open_dataset
 from emohelpers.datasets._duplicates import mark_duplicates
+from emohelpers.datasets._fingerprints import fingerprint
 from emohelpers.datasets._images import IMAGE_SUFFIXES
 from emohelpers.datasets._ingest import Faults, missing_splits, write_images
 from emohelpers.datasets._tables import parse_table

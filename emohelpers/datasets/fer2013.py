@@ -16,8 +16,9 @@ import pandas as pd
 
 from emohelpers.datasets._archives import Source, open_source
 from emohelpers.datasets._base import EMOTIONS, FaceDataset, fold_label
-from emohelpers.datasets._cache import Built, ImageWriter, fingerprint, open_dataset
+from emohelpers.datasets._cache import Built, ImageWriter, open_dataset
 from emohelpers.datasets._duplicates import image_digests, mark_duplicates
+from emohelpers.datasets._fingerprints import fingerprint
 from emohelpers.datasets._images import IMAGE_SUFFIXES, fit
 from emohelpers.datasets._ingest import Faults, write_images
 from emohelpers.datasets._pixel_csv import SIDE, USAGES, has_columns, read_pixel_csv
