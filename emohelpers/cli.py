@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # which takes what stands in brackets for markup and drops it
 )
 app.add_typer(data_app, name="data")
 
@@ -95,7 +97,7 @@ def train(
             epochs=epochs,
             seed=seed,
             cache=cache,
-            verbose=1 if sys.stderr.isatty() else 2,
+            verbose=1 if sys.stdout.isatty() else 2,
         )
     result = {
         "recipe": recipe,
@@ -146,7 +148,7 @@ def evaluate(
         return
     typer.echo(
         f"{result['recipe']} ({result['parameters']:,} parameters) on {result['dataset']}, "
-        f"{result['views']} view{'s' if views > 1 else ''}, 95% intervals"
+        f"{views} view{'s' if views > 1 else ''}, 95% intervals"
     )
     typer.echo(_scores_text(result["scores"]))
 
@@ -197,9 +199,11 @@ def _scores_text(scores: dict[str, Any]) -> str:
 
 def main() -> None:
     """Run the command; a user's mistake is a message on standard error and exit status 1."""
+    # TensorFlow reports a missing GPU as an error, which would bury the message.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        app()
-    except EmohelpersError as error:
+        app(prog_name="emohelpers")
+    except (EmohelpersError, OSError) as error:
         typer.echo(f"emohelpers: {error}", err=True)
         raise SystemExit(1) from None
 

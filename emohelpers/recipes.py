@@ -1,6 +1,6 @@
 """The named systems: data, preparation, network, optimiser and schedule of each, as data."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -177,13 +177,19 @@ def train(
     Raises
     ------
     ConfigurationError
-        If a part of the recipe is not known, or the folder holds another training.
+        If a part of the recipe is not known, or the folder holds another training, or a network
+        without the state of its training, which would be replaced.
     """
     import keras
 
-    from emohelpers import augmentation, evaluation, models, publishing, sampling, training
+    from emohelpers import augmentation, evaluation, publishing, sampling, training
 
-    epochs = epochs or recipe.epochs
+    directory = Path(directory)
+    _check_free(directory)
+    epochs = recipe.epochs if epochs is None else epochs
+    if epochs < 1:
+        raise ConfigurationError(f"epochs={epochs}: expected 1 or more")
+    builder = _builder(recipe)
     data = load(
         recipe.dataset,
         path,
@@ -194,16 +200,9 @@ def train(
     ).keep_classes(recipe.emotions)
     rows = evaluation.training_rows(data)
     keras.utils.set_random_seed(seed)
-    builder = getattr(models, recipe.network, None)
-    if recipe.network not in models.__all__ or builder is None:
-        raise ConfigurationError(
-            f"recipe {recipe.name}: no network {recipe.network!r}: expected one of "
-            f"{', '.join(models.__all__)}"
-        )
     model = builder(data.images.shape[1:], len(recipe.emotions), **recipe.network_options)
     balanced = sampling.class_weights(rows.labels, len(recipe.emotions))
     weights = {label: weight**recipe.class_weights for label, weight in balanced.items()}
-    directory = Path(directory)
     training.fit(
         model,
         rows,
@@ -225,9 +224,35 @@ def train(
     )
 
 
+def _check_free(directory: Path) -> None:
+    """Refuse a folder, such as a published one, whose network no training could go on with."""
+    if (directory / "model.keras").exists() and not (directory / "state.npz").exists():
+        raise ConfigurationError(
+            f"{directory} holds a network without the state of its training: expected a folder "
+            "that is new or whose training can go on"
+        )
+
+
+def _builder(recipe: Recipe) -> Callable[..., Any]:
+    from emohelpers import models
+
+    if recipe.network not in models.__all__:
+        raise ConfigurationError(
+            f"recipe {recipe.name}: no network {recipe.network!r}: expected one of "
+            f"{', '.join(models.__all__)}"
+        )
+    return getattr(models, recipe.network)
+
+
 def _optimizer(recipe: Recipe, *, steps: int) -> Any:
     import keras
 
+    optimizer = getattr(keras.optimizers, recipe.optimizer, None)
+    if not isinstance(optimizer, type) or not issubclass(optimizer, keras.optimizers.Optimizer):
+        raise ConfigurationError(
+            f"recipe {recipe.name}: no optimizer {recipe.optimizer!r}: expected a class of "
+            "keras.optimizers such as 'Adam' or 'SGD'"
+        )
     if recipe.schedule not in ("constant", "cosine"):
         raise ConfigurationError(
             f"recipe {recipe.name}: no schedule {recipe.schedule!r}: expected 'constant' or "
@@ -236,6 +261,4 @@ def _optimizer(recipe: Recipe, *, steps: int) -> Any:
     rate = recipe.learning_rate
     if recipe.schedule == "cosine":
         rate = keras.optimizers.schedules.CosineDecay(recipe.learning_rate, steps)
-    return getattr(keras.optimizers, recipe.optimizer)(
-        learning_rate=rate, **recipe.optimizer_options
-    )
+    return optimizer(learning_rate=rate, **recipe.optimizer_options)

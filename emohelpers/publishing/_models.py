@@ -1,8 +1,8 @@
-"""Folders of trained networks: the network, what it was trained as, and its figures."""
+"""A trained network in its folder, and its figures on a data set."""
 
 import json
-import re
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import pandas as pd
 
 from emohelpers.datasets import FaceDataset, load
 from emohelpers.errors import ConfigurationError, MissingPathError
+from emohelpers.publishing._files import read_recipe, write
 
 __all__ = [
     "SavedModel",
@@ -18,8 +19,6 @@ __all__ = [
     "metrics",
     "metrics_file",
     "open_model",
-    "renew_table",
-    "results_table",
     "save",
     "write_metrics",
 ]
@@ -58,7 +57,8 @@ class SavedModel:
         path : path, optional
             Where the source lies.
         **options
-            Further arguments of the loader.
+            Further arguments of the loader; for the data set that the network was trained on they
+            add to those of its recipe.
 
         Returns
         -------
@@ -66,6 +66,8 @@ class SavedModel:
             The images fit the network.
         """
         height, width, channels = self.model.input_shape[1:]
+        if dataset == self.recipe["dataset"]:
+            options = {**self.recipe.get("dataset_options", {}), **options}
         return load(dataset, path, size=(height, width), color=channels == 3, **options)
 
 
@@ -88,10 +90,13 @@ def save(model: Any, recipe: Mapping[str, Any], *, directory: str | Path) -> Sav
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    _write(directory / "recipe.json", json.dumps(recipe, indent=2) + "\n")
-    temporary = directory / "model.tmp.keras"
-    model.save(temporary, include_optimizer=False)
-    temporary.replace(directory / "model.keras")
+    temporary = directory / f"model.{os.getpid()}.tmp.keras"
+    try:
+        model.save(temporary, include_optimizer=False)
+        temporary.replace(directory / "model.keras")
+    finally:
+        temporary.unlink(missing_ok=True)
+    write(directory / "recipe.json", json.dumps(recipe, indent=2) + "\n")
     return SavedModel(model, recipe, directory)
 
 
@@ -115,25 +120,32 @@ def open_model(directory: str | Path) -> SavedModel:
     ConfigurationError
         If one of them can not be read, or they do not belong together.
     """
-    import keras
-
-    # Registers the package's own layers, which a saved network may hold.
-    import emohelpers.augmentation  # noqa: F401
-
     directory = Path(directory)
     for name in ("model.keras", "recipe.json"):
         if not (directory / name).is_file():
             raise MissingPathError(
                 f"no {name} in {directory}: expected a folder that 'emohelpers train' wrote"
             )
-    recipe = _read_json(directory / "recipe.json", needs="emotions")
+    recipe = read_recipe(directory)
+    # Keras takes seconds to import: a wrong path is said before.
+    import keras
+
+    # Registers the package's own layers, which a saved network may hold.
+    import emohelpers.augmentation  # noqa: F401
+
     try:
         model = keras.saving.load_model(directory / "model.keras", compile=False, safe_mode=True)
     except Exception as error:  # Keras raises many kinds for a damaged file
         raise ConfigurationError(
             f"{directory / 'model.keras'} can not be loaded as a Keras network: {error}"
         ) from error
-    outputs, emotions = int(model.output_shape[-1]), len(recipe["emotions"])
+    taken, given = tuple(model.input_shape), tuple(model.output_shape)
+    if len(taken) != 4 or taken[3] not in (1, 3) or None in taken[1:] or len(given) != 2:
+        raise ConfigurationError(
+            f"{directory}: the network takes {taken} and gives {given}: expected images "
+            "(n, height, width, 1 or 3) and a row of probabilities for each"
+        )
+    outputs, emotions = given[1], len(recipe["emotions"])
     if outputs != emotions and (outputs, emotions) != (1, 2):
         raise ConfigurationError(
             f"{directory}: the network has {outputs} outputs and recipe.json names {emotions} "
@@ -157,9 +169,27 @@ def best_epoch(directory: str | Path, *, monitor: str = "val_accuracy") -> dict[
     dict
         ``epochs`` (how many there were), ``best_epoch`` (from 1), and its ``val_accuracy`` and
         ``val_loss``.
+
+    Raises
+    ------
+    MissingPathError
+        If there is no ``history.csv``.
+    ConfigurationError
+        If it can not be read, or has no epoch or not these columns.
     """
-    history = pd.read_csv(Path(directory) / "history.csv")
-    row = history.sort_values(monitor, ascending=monitor.endswith("loss"), kind="stable").iloc[0]
+    path = Path(directory) / "history.csv"
+    if not path.is_file():
+        raise MissingPathError(f"no {path}: expected the history that 'emohelpers train' writes")
+    try:
+        history = pd.read_csv(path).sort_values(
+            monitor, ascending=monitor.endswith("loss"), kind="stable"
+        )
+        row = history[["epoch", "val_accuracy", "val_loss"]].iloc[0]
+    except (ValueError, KeyError, IndexError) as error:
+        raise ConfigurationError(
+            f"{path} is no history ({error}): expected a row for each epoch with the columns "
+            f"epoch, val_accuracy, val_loss and {monitor}"
+        ) from error
     return {
         "epochs": len(history),
         "best_epoch": int(row["epoch"]),
@@ -224,133 +254,5 @@ def metrics_file(saved: SavedModel, result: Mapping[str, Any]) -> Path:
 def write_metrics(saved: SavedModel, result: Mapping[str, Any]) -> Path:
     """Write what `metrics` returned into the network's folder; return the file."""
     path = metrics_file(saved, result)
-    _write(path, json.dumps(result, indent=1) + "\n")
+    write(path, json.dumps(result, indent=1) + "\n")
     return path
-
-
-_PUBLISHED_PARTS = ("PrivateTest", "PrivateTest-no-leaks", "test", "agreed", "all")
-
-
-def results_table(folders: Sequence[str | Path]) -> pd.DataFrame:
-    """Collect the figures of published networks from their metrics files.
-
-    Parameters
-    ----------
-    folders : sequence of path
-        Each holds ``metrics*.json`` and ``recipe.json``.
-
-    Returns
-    -------
-    DataFrame
-        A row for each network, data set and part that is for testing: ``network``,
-        ``parameters``, ``data``, ``images``, ``views``, then ``accuracy`` and ``macro F1`` with
-        their 95% intervals, and ``authors``, the figure that the system's authors reached.
-
-    Raises
-    ------
-    MissingPathError
-        If a folder has no metrics file.
-    ConfigurationError
-        If one can not be read.
-    """
-    rows = []
-    for folder in map(Path, folders):
-        files = sorted(folder.glob("metrics*.json"), key=lambda path: (len(path.name), path.name))
-        if not files:
-            raise MissingPathError(
-                f"no metrics.json in {folder}: expected one that 'emohelpers evaluate --write' made"
-            )
-        reported = _read_json(folder / "recipe.json", needs="emotions").get("reported", {})
-        for path in files:
-            result = _read_json(path, needs="scores")
-            for part in _PUBLISHED_PARTS:
-                if part in result["scores"]:
-                    rows.append(_row(result, part, reported))
-    return pd.DataFrame(rows)
-
-
-def _row(
-    result: Mapping[str, Any], part: str, reported: Mapping[str, float]
-) -> dict[str, str | int]:
-    score = result["scores"][part]
-    classes = score["class_names"]
-    source = f"{result['dataset']} {part}"
-    authors = [f"{name.replace('_', ' ')} {value:.2f}" for name, value in reported.items()]
-    comparable = part in ("PrivateTest", "test") and authors
-    return {
-        "network": result["recipe"],
-        "parameters": f"{result['parameters']:,}",
-        "data": source if len(classes) > 2 else f"{source}, {' or '.join(classes)}",
-        "images": f"{score['n']:,}",
-        "views": result["views"],
-        "accuracy": _with_interval(score["accuracy"]),
-        "macro F1": _with_interval(score["macro_f1"]),
-        "its authors": ", ".join(authors) if comparable else "",
-    }
-
-
-def _with_interval(figure: Mapping[str, float]) -> str:
-    return f"{figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f})"
-
-
-_MARKERS = ("<!-- results: begin -->", "<!-- results: end -->")
-
-
-def renew_table(path: str | Path, table: pd.DataFrame) -> bool:
-    """Put a table into a Markdown file, between the lines that mark its place.
-
-    Parameters
-    ----------
-    path : path
-        Holds a line ``<!-- results: begin -->`` and, after it, one ``<!-- results: end -->``.
-    table : DataFrame
-        What `results_table` returns.
-
-    Returns
-    -------
-    bool
-        Whether the file changed.
-
-    Raises
-    ------
-    MissingPathError
-        If the file is not there.
-    ConfigurationError
-        If it does not have the two lines.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise MissingPathError(f"no file {path}: expected a Markdown file with a results table")
-    text = path.read_text(encoding="utf-8")
-    begin, end = map(re.escape, _MARKERS)
-    place = re.search(f"(?<={begin}\n).*?(?={end})", text, flags=re.DOTALL)
-    if place is None:
-        raise ConfigurationError(f"{path}: expected the lines {_MARKERS[0]} and {_MARKERS[1]}")
-    new = text[: place.start()] + markdown(table) + "\n" + text[place.end() :]
-    if new != text:
-        _write(path, new)
-    return new != text
-
-
-def markdown(table: pd.DataFrame) -> str:
-    """Return a table of strings and numbers in Markdown, without its index."""
-    lines = [list(map(str, table.columns)), ["---"] * table.shape[1]]
-    lines += [[str(cell) for cell in row] for row in table.itertuples(index=False)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def _read_json(path: Path, *, needs: str) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(f"{path} can not be read as JSON: {error}") from error
-    if not isinstance(content, dict) or needs not in content:
-        raise ConfigurationError(f"{path}: expected a JSON object with {needs!r}")
-    return content
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a text file beside its place and move it there."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)

@@ -1,0 +1,45 @@
+"""The JSON and text files of a folder of a trained network."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from emohelpers.errors import ConfigurationError
+
+__all__ = ["read_json", "read_recipe", "write"]
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object; what can not be read as one is a `ConfigurationError`."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"{path} can not be read as JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise ConfigurationError(f"{path}: expected a JSON object")
+    return content
+
+
+def read_recipe(directory: Path) -> dict[str, Any]:
+    """Read what a folder's network was trained as, with the fields that this module uses."""
+    path = directory / "recipe.json"
+    recipe = read_json(path)
+    emotions = recipe.get("emotions")
+    named = isinstance(emotions, list) and all(isinstance(name, str) for name in emotions)
+    if not named or not all(isinstance(recipe.get(key), str) for key in ("name", "dataset")):
+        raise ConfigurationError(
+            f"{path}: expected a JSON object with 'name' and 'dataset' (text) and 'emotions' "
+            "(a list of text)"
+        )
+    return recipe
+
+
+def write(path: Path, text: str) -> None:
+    """Write a text file beside its place and move it there."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_bytes(text.encode("utf-8"))
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

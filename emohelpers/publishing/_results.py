@@ -1,0 +1,153 @@
+"""The results table of published networks, and its place in a Markdown file."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from emohelpers.errors import ConfigurationError, MissingPathError
+from emohelpers.publishing._files import read_json, read_recipe, write
+
+__all__ = ["markdown", "renew_table", "results_table"]
+
+_PUBLISHED_PARTS = ("PrivateTest", "PrivateTest-no-leaks", "test", "agreed", "all")
+
+
+def results_table(folders: Sequence[str | Path]) -> pd.DataFrame:
+    """Collect the figures of published networks from their metrics files.
+
+    Parameters
+    ----------
+    folders : sequence of path
+        Each holds ``metrics*.json`` and ``recipe.json``.
+
+    Returns
+    -------
+    DataFrame
+        A row for each network, data set and part that is for testing: ``network``,
+        ``parameters``, ``data``, ``images``, ``views``, then ``accuracy`` and ``macro F1`` with
+        their 95% intervals, and ``its authors``, the figure that the system's authors reached.
+
+    Raises
+    ------
+    MissingPathError
+        If there is no folder, or one has no metrics file.
+    ConfigurationError
+        If one can not be read, or lacks a figure.
+    """
+    if not folders:
+        raise MissingPathError(
+            "no folder with a metrics.json: expected one that 'emohelpers evaluate --write' made"
+        )
+    rows = []
+    for folder in map(Path, folders):
+        files = sorted(folder.glob("metrics*.json"), key=lambda path: (len(path.name), path.name))
+        if not files:
+            raise MissingPathError(
+                f"no metrics.json in {folder}: expected one that 'emohelpers evaluate --write' made"
+            )
+        reported = read_recipe(folder).get("reported", {})
+        for path in files:
+            result = read_json(path)
+            try:
+                parts = [part for part in _PUBLISHED_PARTS if part in result["scores"]]
+                rows += [_row(result, part, reported) for part in parts]
+            except (KeyError, TypeError, AttributeError) as error:
+                raise ConfigurationError(
+                    f"{path} lacks a figure ({error}): expected what 'emohelpers evaluate --write' "
+                    "made"
+                ) from error
+    return pd.DataFrame(rows)
+
+
+def _row(
+    result: Mapping[str, Any], part: str, reported: Mapping[str, float]
+) -> dict[str, str | int]:
+    score = result["scores"][part]
+    classes = score["class_names"]
+    source = f"{result['dataset']} {part}"
+    authors = [f"{name.replace('_', ' ')} {value:.2f}" for name, value in reported.items()]
+    comparable = part in ("PrivateTest", "test") and authors
+    return {
+        "network": result["recipe"],
+        "parameters": f"{result['parameters']:,}",
+        "data": source if len(classes) > 2 else f"{source}, {' or '.join(classes)}",
+        "images": f"{score['n']:,}",
+        "views": result["views"],
+        "accuracy": _with_interval(score["accuracy"]),
+        "macro F1": _with_interval(score["macro_f1"]),
+        "its authors": ", ".join(authors) if comparable else "",
+    }
+
+
+def _with_interval(figure: Mapping[str, float]) -> str:
+    return f"{figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f})"
+
+
+_MARKERS = ("<!-- results: begin -->", "<!-- results: end -->")
+
+
+def renew_table(path: str | Path, table: pd.DataFrame) -> bool:
+    """Put a table into a Markdown file, between the lines that mark its place.
+
+    Parameters
+    ----------
+    path : path
+        Holds a line ``<!-- results: begin -->`` and, after it, one ``<!-- results: end -->``.
+    table : DataFrame
+        What `results_table` returns.
+
+    Returns
+    -------
+    bool
+        Whether the file changed.
+
+    Raises
+    ------
+    MissingPathError
+        If the file is not there.
+    ConfigurationError
+        If it does not have the two lines.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MissingPathError(f"no file {path}: expected a Markdown file with a results table")
+    # Bytes, not text mode, which would turn every line end of the file into this system's own.
+    text = path.read_bytes().decode("utf-8")
+    begin, end = map(re.escape, _MARKERS)
+    place = re.search(f"(?<={begin})(\r?\n).*?(?={end})", text, flags=re.DOTALL)
+    if place is None:
+        raise ConfigurationError(f"{path}: expected the lines {_MARKERS[0]} and {_MARKERS[1]}")
+    line_end = place[1]
+    lines = ["", *markdown(table).split("\n"), ""]
+    new = text[: place.start()] + line_end.join(lines) + text[place.end() :]
+    if new != text:
+        write(path, new)
+    return new != text
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """Lay out a table in Markdown.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of strings and numbers; its index is left out.
+
+    Returns
+    -------
+    str
+        Without a line end at the end.
+
+    Examples
+    --------
+    >>> print(markdown(pd.DataFrame({"network": ["tiny"], "views": [1]})))
+    | network | views |
+    | --- | --- |
+    | tiny | 1 |
+    """
+    lines = [list(map(str, table.columns)), ["---"] * table.shape[1]]
+    lines += [[str(cell) for cell in row] for row in table.itertuples(index=False)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
