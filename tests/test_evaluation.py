@@ -201,3 +201,44 @@ def test_tables_hold_what_the_score_holds():
     assert table.loc["fear", "f1_low"] == score["per_class"]["fear"]["f1"]["low"]
     summary = evaluation.summary_table({"test": score})
     assert summary.loc["test", "macro_f1_high"] == score["macro_f1"]["high"]
+
+
+def test_answers_stand_beside_their_labels():
+    data = datasets.make_faces(12, seed=2, emotions=NAMES)
+    shares = np.random.default_rng(0).dirichlet(np.ones(4), size=12)
+    table = evaluation.answers_table(data, shares)
+    for row, (label, share) in enumerate(zip(data.labels, shares, strict=True)):
+        best = max(range(4), key=share.__getitem__)
+        assert table.loc[row].tolist() == [
+            data.table["file"][row],
+            NAMES[label],
+            NAMES[best],
+            share[best],
+            best == label,
+        ]
+    with pytest.raises(ConfigurationError, match=r"shape \(12, 3\): expected \(12, 4\)"):
+        evaluation.answers_table(data, shares[:, :3])
+
+
+def test_answers_to_images_without_a_label_are_refused():
+    data = datasets.make_faces(3, seed=2, emotions=NAMES)
+    bare = FaceDataset(data.images, [0, -1, -1], NAMES, data.table)
+    with pytest.raises(LabelError, match="2 images have no label"):
+        evaluation.answers_table(bare, np.full((3, 4), 0.25))
+
+
+@given(seed=st.integers(0, 1000), n=st.integers(1, 15))
+def test_the_most_confused_pairs_are_the_largest_cells_off_the_diagonal(seed, n):
+    matrix = np.random.default_rng(seed).integers(0, 6, (4, 4))
+    matrix[2] *= seed % 2  # a class without images has no shares
+    table = evaluation.most_confused({"class_names": NAMES, "confusion": matrix.tolist()}, n=n)
+    cells = [
+        (matrix[i, j] / matrix[i].sum(), matrix[i, j])
+        for i in range(4)
+        for j in range(4)
+        if i != j and matrix[i, j]
+    ]
+    expected = sorted((share for share, _ in cells), reverse=True)[:n]
+    assert table["share"].tolist() == pytest.approx(expected)
+    for (true, predicted), row in table.iterrows():
+        assert row["images"] == matrix[NAMES.index(true), NAMES.index(predicted)]

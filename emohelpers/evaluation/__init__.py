@@ -1,0 +1,28 @@
+"""Predictions, metrics with intervals, and the protocol by which a network is scored."""
+
+from emohelpers.evaluation._predictions import VIEWS, answers_table, predict
+from emohelpers.evaluation._protocol import evaluate, protocol, restrict, training_rows
+from emohelpers.evaluation._scores import score
+from emohelpers.evaluation._tables import (
+    confusion_table,
+    most_confused,
+    per_class_table,
+    summary_table,
+    taken_for,
+)
+
+__all__ = [
+    "VIEWS",
+    "answers_table",
+    "confusion_table",
+    "evaluate",
+    "most_confused",
+    "per_class_table",
+    "predict",
+    "protocol",
+    "restrict",
+    "score",
+    "summary_table",
+    "taken_for",
+    "training_rows",
+]
