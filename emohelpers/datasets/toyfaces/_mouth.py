@@ -135,7 +135,7 @@ def _teeth_and_tongue(sketch: Sketch, lips: _Lips) -> None:
 def _corner_creases(sketch: Sketch, lips: _Lips) -> None:
     """Sketch the folds from nose to mouth, and what starts at the corners of the mouth."""
     along, dimple = np.linspace(0.0, 1.0, 7), np.linspace(-1.2, 1.2, 5)
-    folds = 0.2 * np.maximum(sketch.trait("cheek_folds"), 0) + 0.45 * sketch.wrinkles
+    folds = 0.2 * np.maximum(sketch.trait("cheek_folds"), 0) + 0.42 * sketch.wrinkles
     for side, (name, sign) in enumerate(zip(SIDES, SIGNS, strict=True)):
         a = {k: sketch.au(k, side) for k in (9, 10, 12, 14, 15, 20)}
         end = 0 if side == 0 else -1
@@ -157,7 +157,7 @@ def _corner_creases(sketch: Sketch, lips: _Lips) -> None:
         sketch.curves[f"sag_{name}"] = curve(
             corner_x + sign * (0.6 + 1.1 * along), corner_y + 0.6 + 4.2 * along
         )
-        sketch.depths[f"sag_{name}"] = (0.55 * a[15] + 0.45 * sketch.wrinkles + 0.15 * a[20])[:, 0]
+        sketch.depths[f"sag_{name}"] = (0.5 * a[15] + 0.35 * sketch.wrinkles + 0.15 * a[20])[:, 0]
 
 
 def _chin_creases(sketch: Sketch, low: Values) -> None:

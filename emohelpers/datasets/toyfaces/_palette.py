@@ -32,11 +32,11 @@ def _pick_rows(table: NDArray[Any], draws: NDArray[Any]) -> NDArray[Any]:
 def _metering(skin: NDArray[Any]) -> NDArray[Any]:
     """Return the exponent by which a camera that meters on the face lifts or lowers all tones.
 
-    It takes away half of the way from the skin's luminance to a middle tone, so that dark skin
-    keeps its place on the scale and its features still show.
+    Dark skin is lifted half of the way to a middle tone, so that it keeps its place on the scale
+    and its features still show.
     """
     luma = skin @ np.array(LUMA) / (256 * 255)
-    return np.minimum(0.5 + 0.5 * np.log(0.6) / np.log(luma), 1.25)
+    return np.minimum(0.5 + 0.5 * np.log(0.6) / np.log(luma), 1.0)
 
 
 def _hair(faces: Faces) -> NDArray[Any]:
@@ -72,7 +72,7 @@ def mix_palette(faces: Faces, channels: int) -> Palette:
     brow = np.minimum(brow * (1 - faint) + skin * 0.8 * faint, skin * 0.8)
     female_adult = (people.gender == 0) & (people.age_group >= 2)
     make_up = np.where(female_adult & (traits["make_up"] < 0.45), 1.0, 0.0)[:, None]
-    lip = skin * np.array([0.9, 0.72, 0.7]) + make_up * np.array([-6, -24, -18])
+    lip = skin * np.array([0.9, 0.72, 0.7]) * (1 - make_up * np.array([0.03, 0.18, 0.14]))
     lip = lip * (0.9 + 0.2 * column("lip_tone"))
     iris = _pick_rows(_IRIS, traits["iris"] * (1 - 0.7 * _dark(faces)))
     white = np.array([255, 252, 246]) * (0.9 + 0.1 * camera["brightness"][:, None])
