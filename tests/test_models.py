@@ -32,6 +32,18 @@ def test_baseline_takes_raw_pixels_and_gives_probabilities():
     np.testing.assert_allclose(np.ravel(scaled), [-1, 1], atol=1e-6)
 
 
+def test_standardised_images_have_mean_0_and_deviation_1_whatever_the_light():
+    model = models.baseline_cnn(filters=(2, 2, 2), units=4, standardise=True)
+    bright = np.random.default_rng(0).normal(150, 40, (1, 48, 48, 1)).clip(0, 255)
+    dim = bright * 0.5 + 10
+    seen = np.asarray(model.get_layer("standardise")(np.concatenate([bright, dim])))
+    floor = np.sqrt(bright.var() + 100)
+    np.testing.assert_allclose(seen[0], (bright[0] - bright.mean()) / floor, atol=1e-4)
+    assert abs(seen[1].std() - seen[0].std()) < 0.1
+    with_scaling = models.baseline_cnn(filters=(2, 2, 2), units=4)
+    assert model.count_params() == with_scaling.count_params()
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
