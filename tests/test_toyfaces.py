@@ -34,7 +34,7 @@ def still_faces(n: int, *, difficulty: float = 0.0, **changes: float) -> Faces:
         people,
         seed=5,
         emotions=emotion_shares(["neutral"]),
-        difficulty=difficulty,
+        difficulty=(difficulty, difficulty),
         multipliers=group_multipliers(None),
     ).take(n * FACES_PER_PERSON)
     middle = {
@@ -50,7 +50,7 @@ def still_faces(n: int, *, difficulty: float = 0.0, **changes: float) -> Faces:
         np.zeros_like(faces.units),
         Draws(np.stack(list(camera.values()), axis=1), list(camera)),
         faces.quality,
-        difficulty,
+        faces.difficulty,
         faces.rater_draws,
     )
 
@@ -236,6 +236,14 @@ def test_vote_probabilities_follow_the_written_model() -> None:
     np.testing.assert_allclose(vote_probabilities(faces)[0], expected)
 
 
+def test_a_pair_of_difficulties_mixes_easy_and_hard_faces() -> None:
+    ends = [make_faces(200, size=24, difficulty=d).table["agreement"].mean() for d in (0.1, 0.9)]
+    mixed = make_faces(200, size=24, difficulty=(0.1, 0.9))
+    assert mixed.table["agreement"].mean() == pytest.approx(np.mean(ends), abs=0.04)
+    few = make_faces(50, size=24, difficulty=(0.1, 0.9))
+    np.testing.assert_array_equal(few.images, mixed.images[:50])
+
+
 def test_splits_share_no_person(many: FaceDataset) -> None:
     table = many.table
     assert (table.groupby("person")["split"].nunique() == 1).all()
@@ -260,6 +268,7 @@ def test_table_says_that_nothing_is_duplicated(many: FaceDataset) -> None:
         ({"seed": -1}, "seed=-1"),
         ({"difficulty": 1.1}, "difficulty=1.1"),
         ({"difficulty": float("nan")}, "0 to 1"),
+        ({"difficulty": (0.6, 0.5)}, "lower first"),
         ({"emotions": []}, "expected different ones"),
         ({"emotions": "anger"}, "expected different ones"),
         ({"emotions": ["joy"]}, "happiness"),

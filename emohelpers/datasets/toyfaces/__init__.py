@@ -67,7 +67,7 @@ def make_faces(
     color: bool = False,
     seed: int = 0,
     emotions: Sequence[str] | Mapping[str, float] = EMOTIONS[:7],
-    difficulty: float = 0.5,
+    difficulty: float | tuple[float, float] = 0.5,
     group_sizes: Mapping[str, Mapping[Any, float]] | None = None,
     group_quality: Mapping[Any, float] | None = None,
 ) -> FaceDataset:
@@ -86,8 +86,9 @@ def make_faces(
         are the first of more; the same seed gives the same bytes on every platform.
     emotions : sequence of str, or mapping of str to float
         The classes, in label order; a mapping gives their shares too.
-    difficulty : float
-        0 (frontal, strong, evenly lit) to 1 (weak, turned, dim, blurred, occluded).
+    difficulty : float or (float, float)
+        0 (frontal, strong, evenly lit) to 1 (weak, turned, dim, blurred, occluded); a pair draws
+        each face's own evenly between two.
     group_sizes : mapping of str to mapping, optional
         For ``"age_group"``, ``"gender"`` or ``"skin_tone"`` the share of each value; what is not
         named is not drawn.
@@ -147,7 +148,7 @@ def load(
     n: int = 6000,
     seed: int = 0,
     emotions: Sequence[str] | Mapping[str, float] | None = None,
-    difficulty: float = 0.5,
+    difficulty: float | tuple[float, float] = 0.5,
     group_sizes: Mapping[str, Mapping[Any, float]] | None = None,
     group_quality: Mapping[Any, float] | None = None,
 ) -> FaceDataset:
@@ -212,7 +213,7 @@ def _check(
     size: int | tuple[int, int],
     seed: int,
     emotions: Sequence[str] | Mapping[str, float],
-    difficulty: float,
+    difficulty: float | tuple[float, float],
     group_sizes: Mapping[str, Mapping[Any, float]] | None,
     group_quality: Mapping[Any, float] | None,
 ) -> dict[str, Any]:
@@ -228,13 +229,16 @@ def _check(
         )
     if not isinstance(seed, int) or seed < 0:
         raise ConfigurationError(f"seed={seed!r}: expected an int of 0 or more")
-    if not 0 <= difficulty <= 1:
-        raise ConfigurationError(f"difficulty={difficulty!r}: expected 0 to 1")
+    span = tuple(difficulty) if isinstance(difficulty, (tuple, list)) else (difficulty,) * 2
+    if len(span) != 2 or not 0 <= span[0] <= span[1] <= 1:
+        raise ConfigurationError(
+            f"difficulty={difficulty!r}: expected 0 to 1, or two such, the lower first"
+        )
     return {
         "shape": shape,
         "seed": seed,
         "emotions": emotion_shares(emotions),
-        "difficulty": float(difficulty),
+        "difficulty": (float(span[0]), float(span[1])),
         "shares": group_shares(group_sizes),
         "multipliers": group_multipliers(group_quality),
     }
@@ -247,7 +251,7 @@ def _draw(
     color: bool,
     seed: int,
     emotions: Mapping[str, float],
-    difficulty: float,
+    difficulty: tuple[float, float],
     shares: Mapping[str, Sequence[float]],
     multipliers: Mapping[str, Mapping[int, float]],
 ) -> Iterator[tuple[NDArray[np.uint8], pd.DataFrame]]:

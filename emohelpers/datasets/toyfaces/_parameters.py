@@ -147,7 +147,7 @@ class Faces:
     units: NDArray[Any]
     camera: Draws
     quality: NDArray[Any]
-    difficulty: float
+    difficulty: NDArray[Any]
     rater_draws: NDArray[Any]
 
     def __len__(self) -> int:
@@ -274,7 +274,7 @@ def _unit_tables() -> NDArray[Any]:
 
 
 def _draw_units(
-    emotions: NDArray[np.int64], draws: Draws, jitter: NDArray[Any], difficulty: float
+    emotions: NDArray[np.int64], draws: Draws, jitter: NDArray[Any], difficulty: NDArray[Any]
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return the intensity of each expression and the strength of each unit on both sides."""
     intensity = 1 - (0.35 + 0.4 * difficulty) * draws["intensity"]
@@ -283,9 +283,10 @@ def _draw_units(
     of_mouth = np.isin(ACTION_UNITS, (10, 16, 25, 26))
     luck = np.where(of_mouth, draws["mouth"][:, None], jitter[:, ::-1])
     strength: NDArray[Any] = core[emotions] + extra[emotions] * (luck < chance[emotions])
-    least = 0.9 - 0.65 * difficulty
+    hard = difficulty[:, None]
+    least = 0.9 - 0.65 * hard
     strength = strength * intensity[:, None] * (least + (1.15 - least) * jitter)
-    idle = np.where(np.isin(ACTION_UNITS, (25, 26, 43)), 0.0, 0.3 * difficulty)
+    idle = np.where(np.isin(ACTION_UNITS, (25, 26, 43)), 0.0, 0.3 * hard)
     strength = np.maximum(strength, idle * jitter**2)
     both = np.repeat(strength[:, :, None], 2, axis=2)
     left = draws["side"] < 0.5
@@ -305,12 +306,13 @@ class FaceStream:
         *,
         seed: int,
         emotions: Mapping[str, float],
-        difficulty: float,
+        difficulty: tuple[float, float],
         multipliers: Mapping[str, Mapping[int, float]],
     ) -> None:
         self._people, self._seed, self._emotions = people, seed, emotions
         self._difficulty, self._multipliers = difficulty, multipliers
         self._stream = np.random.default_rng([seed, 3])
+        self._difficulties = np.random.default_rng([seed, 4])
         self._next = 0
 
     def take(self, n: int) -> Faces:
@@ -322,9 +324,11 @@ class FaceStream:
         jitter = values[:, len(_DRAW_NAMES) : len(_DRAW_NAMES) + len(ACTION_UNITS)]
         labels = _draw_labels(self._next, n, self._seed, self._emotions)
         places = np.array([EMOTIONS.index(name) for name in self._emotions])[labels]
-        intensity, units = _draw_units(places, draws, jitter, self._difficulty)
+        low, high = self._difficulty
+        difficulty = low + (high - low) * self._difficulties.random(n)
+        intensity, units = _draw_units(places, draws, jitter, difficulty)
         people = self._people.take(rows)
-        quality = 1 - 0.5 * self._difficulty * draws["quality"] ** 3
+        quality = 1 - 0.5 * difficulty * draws["quality"] ** 3
         for column, wanted in self._multipliers.items():
             factors = np.ones(len(GROUPS[column]))
             factors[list(wanted)] = list(wanted.values())
@@ -337,6 +341,6 @@ class FaceStream:
             units=units,
             camera=draws,
             quality=quality,
-            difficulty=self._difficulty,
+            difficulty=difficulty,
             rater_draws=values[:, -_RATERS:],
         )

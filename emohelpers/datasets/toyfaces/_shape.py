@@ -59,7 +59,7 @@ def build(faces: Faces) -> Shape:
 def _pose(sketch: Sketch) -> dict[str, Points]:
     """Turn the head in space, then scale, tilt and shift its projection onto the picture."""
     faces, names = sketch.faces, list(sketch.curves)
-    hard = 0.35 + 0.65 * faces.difficulty
+    hard = 0.35 + 0.65 * faces.difficulty[:, None]
 
     def draw(name: str) -> Values:
         return faces.camera.signed(name)[:, None]
