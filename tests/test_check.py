@@ -95,7 +95,7 @@ def test_a_clean_folder_is_reported_as_tables(folder, tmp_path):
     ]
     text = report.to_text()
     assert "folders: 4 images of 48x48, grey" in text
-    assert "  class      test  train  total\n  happiness     1      1      2\n" in text
+    assert "  class      train  test  total\n  happiness      1     1      2\n" in text
     assert text.endswith("Everything could be read.")
     # Image 4 is image 1 again, with another label and in another split.
     assert report.duplicates.loc["total"].to_dict() == {

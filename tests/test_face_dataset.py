@@ -88,6 +88,8 @@ def test_counts_are_those_of_a_loop():
         for split in ("Training", "PublicTest", "PrivateTest"):
             rows = faces().split(split)
             assert counts.loc[name, split] == sum(label == position for label in rows.labels)
+    backwards = faces().select(range(N - 1, -1, -1))
+    assert backwards.counts().equals(counts)
     none = faces(split=pd.array([None] * N, dtype="str"))
     assert none.counts()["total"].tolist() == [4, 4, 4]
 

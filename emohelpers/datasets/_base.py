@@ -1,6 +1,6 @@
 """The data set that every loader returns, and the one list of emotions."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from emohelpers.datasets._duplicates import find_leaks, select_duplicates
 from emohelpers.errors import ConfigurationError, LabelError
 
-__all__ = ["EMOTIONS", "SPLITS", "FaceDataset", "ImageRows", "fold_label"]
+__all__ = ["EMOTIONS", "SPLITS", "FaceDataset", "ImageRows", "fold_label", "order_splits"]
 
 EMOTIONS = (
     "anger",
@@ -71,6 +71,28 @@ def fold_label(word: str) -> str:
     if folded not in EMOTIONS:
         raise LabelError(f"unknown label {word!r}: expected one of {', '.join(EMOTIONS)}")
     return folded
+
+
+def order_splits(splits: Iterable[str]) -> list[str]:
+    """Return the different splits in the order of the protocol, then any others.
+
+    Parameters
+    ----------
+    splits : iterable of str
+        For instance that of each image.
+
+    Returns
+    -------
+    list of str
+        Training first, then validation and test.
+
+    Examples
+    --------
+    >>> order_splits(["test", "train", "train", "validation"])
+    ['train', 'validation', 'test']
+    """
+    rank = {word: place for place, words in enumerate(SPLITS.values()) for word in words}
+    return sorted(dict.fromkeys(splits), key=lambda word: rank.get(word, len(SPLITS)))
 
 
 class ImageRows:
@@ -360,11 +382,11 @@ class FaceDataset:
         -------
         DataFrame
             A row for each class (and ``(none)`` for images without a label), a column for each
-            split in order of appearance (``all`` where the source has none), and ``total``.
+            split in the order of the protocol (``all`` where the source has none), and ``total``.
         """
         names = pd.Series([*self.class_names, "(none)"]).take(self.labels).to_numpy()
         splits = self.table["split"].astype(object).where(self.table["split"].notna(), "all")
-        order = list(dict.fromkeys(splits))
+        order = order_splits(splits)
         counts = pd.crosstab(names, splits.to_numpy()).reindex(
             index=[*self.class_names, *(["(none)"] if (self.labels < 0).any() else [])],
             columns=order,

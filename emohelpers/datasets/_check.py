@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from emohelpers.datasets._base import FaceDataset
+from emohelpers.datasets._base import FaceDataset, order_splits
 from emohelpers.datasets._registry import locate
 from emohelpers.errors import CacheError, ConfigurationError, EmohelpersError
 
@@ -247,7 +247,7 @@ def _duplicates(faces: FaceDataset, splits: pd.Series, same: pd.Series) -> pd.Da
             "constant": _constant(faces).astype(int),
         }
     )
-    by_split = marks.groupby(splits, sort=False).sum()
+    by_split = marks.groupby(splits).sum().reindex(order_splits(splits))
     if list(by_split.index) == ["all"]:
         return by_split.rename(index={"all": "total"})
     return pd.concat([by_split, marks.sum().to_frame("total").T])
@@ -266,7 +266,7 @@ def _constant(faces: FaceDataset) -> pd.Series:
 
 
 def _leaks(splits: pd.Series, same: pd.Series) -> pd.DataFrame:
-    names = list(dict.fromkeys(splits))
+    names = order_splits(splits)
     repeated = same.duplicated(keep=False)
     table = pd.crosstab(same[repeated], splits[repeated]).reindex(columns=names, fill_value=0)
     counts = table.to_numpy(np.int64)
