@@ -226,6 +226,13 @@ def test_intervals_refuse_what_has_none(scores, message):
         plots.intervals(scores, metrics=["recall"])
 
 
+def test_intervals_leave_out_what_is_undefined():
+    scores = {"fear": {"precision": None}, "anger": {"precision": interval(0.7, 0.6, 0.8)}}
+    (drawn,) = plots.intervals(scores, metrics=["precision"]).containers
+    np.testing.assert_array_equal(drawn.lines[0].get_xdata(), [np.nan, 0.7])
+    plots.intervals(scores, metrics=["precision"]).figure._repr_png_()
+
+
 def test_image_grid_shows_each_image_in_its_own_range(faces):
     grey = faces[0]
     color = np.repeat(faces[1], 3, axis=-1)

@@ -174,7 +174,8 @@ def intervals(
     ----------
     scores : mapping of str to mapping
         For each row its metrics, each a mapping with ``value``, ``low`` and ``high`` in 0..1: the
-        ``per_class`` of `evaluation.evaluate`, or ``{"my network": scores}``.
+        ``per_class`` of `evaluation.evaluate`, or ``{"my network": scores}``. A metric that is None
+        (undefined, as the precision of a class that was never predicted) is left out of its row.
     metrics : sequence of str
         Which of them to draw, at most six.
     ax : Axes, optional
@@ -231,6 +232,9 @@ def _interval_arrays(scores: Mapping[str, Mapping[str, Any]], metric: str) -> An
     """Return one metric's lows, values and highs, (3, rows)."""
     rows = []
     for name, entry in scores.items():
+        if metric in entry and entry[metric] is None:
+            rows.append((np.nan,) * 3)
+            continue
         try:
             low, value, high = (float(entry[metric][key]) for key in ("low", "value", "high"))
         except (KeyError, TypeError) as error:
