@@ -57,8 +57,7 @@ class SavedModel:
         path : path, optional
             Where the source lies.
         **options
-            Further arguments of the loader; for the data set that the network was trained on they
-            add to those of its recipe.
+            Further arguments of the loader.
 
         Returns
         -------
@@ -66,8 +65,6 @@ class SavedModel:
             The images fit the network.
         """
         height, width, channels = self.model.input_shape[1:]
-        if dataset == self.recipe["dataset"]:
-            options = {**self.recipe.get("dataset_options", {}), **options}
         return load(dataset, path, size=(height, width), color=channels == 3, **options)
 
 
