@@ -1,7 +1,7 @@
 """Measure how many toy faces one core draws in a second."""
 
-import argparse
 import time
+from pathlib import Path
 
 import cv2
 
@@ -24,13 +24,10 @@ def faces_a_second(*, n: int = 2000, size: int = 48, color: bool = False) -> flo
         cv2.setNumThreads(threads)
 
 
-def main() -> None:
+def main(data: Path | None = None) -> None:  # noqa: ARG001
     """Print faces a second for the sizes that are used most."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--n", type=int, default=2000, help="how many faces to draw")
-    n = parser.parse_args().n
     for size, color in ((48, False), (48, True), (96, True)):
-        rate = faces_a_second(n=n, size=size, color=color)
+        rate = faces_a_second(size=size, color=color)
         print(f"{size}x{size} {'colour' if color else 'grey':6} {rate:7,.0f} faces a second")
 
 
