@@ -50,8 +50,6 @@ def test_the_tables_of_readme_and_card_are_those_of_the_metrics(folder, tmp_path
 def test_evaluating_again_gives_the_published_figures(folder, dataset, file, labels, real_data):
     saved = publishing.open_model(ROOT / "saved_models" / folder)
     options = {"labels": real_data(labels)} if labels else {}
-    if dataset == "toyfaces":
-        options = saved.recipe["dataset_options"]
     faces = saved.load(dataset, real_data(file) if file else None, **options)
     result = publishing.metrics(saved, faces)
     published = json.loads(publishing.metrics_file(saved, result).read_text())
