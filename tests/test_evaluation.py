@@ -242,3 +242,14 @@ def test_the_most_confused_pairs_are_the_largest_cells_off_the_diagonal(seed, n)
     assert table["share"].tolist() == pytest.approx(expected)
     for (true, predicted), row in table.iterrows():
         assert row["images"] == matrix[NAMES.index(true), NAMES.index(predicted)]
+
+
+def test_figures_are_written_with_their_intervals_and_undefined_ones_as_a_dash():
+    # No image is called a cat, so its precision is undefined.
+    result = evaluation.score([0, 0, 1], [[0.9, 0.1], [0.8, 0.2], [0.7, 0.3]], ["dog", "cat"])
+    table = evaluation.interval_text(evaluation.per_class_table(result), decimals=2)
+    assert table.columns.tolist() == ["n", "precision", "recall", "f1", "specificity"]
+    assert table["n"].tolist() == [2, 1]
+    assert table.loc["cat", "precision"] == "–"
+    value, low, high = (result["per_class"]["dog"]["f1"][key] for key in ("value", "low", "high"))
+    assert table.loc["dog", "f1"] == f"{value:.2f} ({low:.2f} to {high:.2f})"

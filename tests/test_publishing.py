@@ -250,12 +250,18 @@ def test_the_results_table_holds_test_parts_alone_and_says_whose_figures_they_ar
     smiles = result(dataset="utkface", parts=("agreed",), names=("happiness", "neutral"))
     (folder / "metrics.json").write_text(json.dumps(result()))
     (folder / "metrics-utkface.json").write_text(json.dumps(smiles))
+    real = result(dataset="fer2013", parts=("PublicTest", "PrivateTest"))
+    (folder / "metrics-fer2013.json").write_text(json.dumps(real))
     table = publishing.results_table([folder])
-    assert table["data"].tolist() == ["toyfaces test", "utkface agreed, happiness or neutral"]
-    assert table["accuracy"].tolist() == ["0.654 (0.644 to 0.664)"] * 2
-    assert table["images"].tolist() == ["1,234"] * 2
-    # What the authors reported belongs beside the same kind of figure only.
-    assert table["its authors"].tolist() == ["macro f1 0.50", ""]
+    assert table["data"].tolist() == [
+        "toyfaces test",
+        "fer2013 PrivateTest",
+        "utkface agreed, happiness or neutral",
+    ]
+    assert table["accuracy"].tolist() == ["0.654 (0.644 to 0.664)"] * 3
+    assert table["images"].tolist() == ["1,234"] * 3
+    # What the authors reported belongs beside figures on the same data only.
+    assert table["its authors"].tolist() == ["macro F1 0.50", "", ""]
 
 
 @pytest.mark.parametrize(

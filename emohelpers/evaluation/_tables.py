@@ -10,6 +10,7 @@ from emohelpers.evaluation._scores import PER_CLASS, SUMMARY
 
 __all__ = [
     "confusion_table",
+    "interval_text",
     "most_confused",
     "per_class_table",
     "summary_table",
@@ -158,6 +159,42 @@ def summary_table(scores: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
     {'n': [3], 'accuracy': [1.0]}
     """
     return _interval_table(scores, SUMMARY, index="part")
+
+
+def interval_text(table: pd.DataFrame, *, decimals: int = 3) -> pd.DataFrame:
+    """Write each figure of a table together with its interval, to be read and not calculated with.
+
+    Parameters
+    ----------
+    table : DataFrame
+        What `summary_table` or `per_class_table` returns, or some of its columns.
+    decimals : int
+        Of each figure.
+
+    Returns
+    -------
+    DataFrame
+        In place of ``NAME``, ``NAME_low`` and ``NAME_high`` one column of text, with an en dash
+        where a figure is undefined; other columns as they are.
+
+    Examples
+    --------
+    >>> figures = {"n": [9], "recall": [0.5], "recall_low": [0.25], "recall_high": [0.75]}
+    >>> interval_text(pd.DataFrame(figures), decimals=2)
+       n               recall
+    0  9  0.50 (0.25 to 0.75)
+    """
+    result = table.copy()
+    for name in [name for name in table if f"{name}_low" in table and f"{name}_high" in table]:
+        rows = table[[name, f"{name}_low", f"{name}_high"]].to_numpy(float)
+        result[name] = [
+            "–"
+            if np.isnan(value)
+            else f"{value:.{decimals}f} ({low:.{decimals}f} to {high:.{decimals}f})"
+            for value, low, high in rows
+        ]
+        result = result.drop(columns=[f"{name}_low", f"{name}_high"])
+    return result
 
 
 def _interval_table(
