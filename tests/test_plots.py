@@ -233,6 +233,12 @@ def test_intervals_leave_out_what_is_undefined():
     plots.intervals(scores, metrics=["precision"]).figure._repr_png_()
 
 
+def test_the_markers_of_0_and_1_are_drawn_whole():
+    scores = {"fear": {"recall": interval(0, 0, 0)}, "anger": {"recall": interval(1, 1, 1)}}
+    (drawn,) = plots.intervals(scores, metrics=["recall"]).containers
+    assert not drawn.lines[0].get_clip_on()
+
+
 def test_image_grid_shows_each_image_in_its_own_range(faces):
     grey = faces[0]
     color = np.repeat(faces[1], 3, axis=-1)

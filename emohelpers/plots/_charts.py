@@ -214,6 +214,7 @@ def intervals(
             fmt=_MARKERS[k],
             color=SERIES_COLORS[k],
             elinewidth=2.4,
+            clip_on=False,  # at 0 and 1 half of the marker lies outside
             label=metric.replace("_", " ").replace("f1", "F1"),
         )
     for edge in middles[:-1] + 0.5:
