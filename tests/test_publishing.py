@@ -208,7 +208,7 @@ def test_metrics_are_what_evaluation_says_and_survive_json(folder):
     assert result["scores"]["test"]["accuracy"]["value"] == pytest.approx(accuracy, abs=1e-6)
     path = publishing.write_metrics(saved, result)
     assert path == folder / "metrics-2-views.json"
-    assert json.loads(path.read_text()) == result
+    assert json.loads(path.read_text()) == publishing.read_metrics(path) == result
 
 
 @pytest.mark.parametrize(
@@ -280,6 +280,16 @@ def test_damaged_metrics_are_refused_by_their_path(folder, text, words):
         publishing.results_table([folder])
     assert words in str(caught.value)
     assert str(folder / "metrics.json") in str(caught.value)
+
+
+def test_metrics_that_are_missing_or_damaged_are_refused(tmp_path):
+    path = tmp_path / "metrics.json"
+    with pytest.raises(MissingPathError, match=r"no .*metrics\.json"):
+        publishing.read_metrics(path)
+    for text in ("", "[]", "{}", '{"scores": 1}'):
+        path.write_text(text)
+        with pytest.raises(ConfigurationError, match=r"metrics\.json"):
+            publishing.read_metrics(path)
 
 
 def test_folders_without_figures_are_refused(folder):

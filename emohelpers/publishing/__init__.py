@@ -10,6 +10,7 @@ from emohelpers.publishing._models import (
     metrics,
     metrics_file,
     open_model,
+    read_metrics,
     save,
     write_metrics,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "metrics",
     "metrics_file",
     "open_model",
+    "read_metrics",
     "renew_table",
     "results_table",
     "save",

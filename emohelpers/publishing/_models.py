@@ -11,7 +11,7 @@ import pandas as pd
 
 from emohelpers.datasets import FaceDataset, load
 from emohelpers.errors import ConfigurationError, MissingPathError
-from emohelpers.publishing._files import read_recipe, write
+from emohelpers.publishing._files import read_json, read_recipe, write
 
 __all__ = [
     "SavedModel",
@@ -19,6 +19,7 @@ __all__ = [
     "metrics",
     "metrics_file",
     "open_model",
+    "read_metrics",
     "save",
     "write_metrics",
 ]
@@ -253,3 +254,32 @@ def write_metrics(saved: SavedModel, result: Mapping[str, Any]) -> Path:
     path = metrics_file(saved, result)
     write(path, json.dumps(result, indent=1) + "\n")
     return path
+
+
+def read_metrics(path: str | Path) -> dict[str, Any]:
+    """Read a file that `write_metrics` wrote.
+
+    Parameters
+    ----------
+    path : path
+        For instance ``saved_models/fer-baseline/metrics.json``.
+
+    Returns
+    -------
+    dict
+        What `metrics` returned then.
+
+    Raises
+    ------
+    MissingPathError
+        If the file is not there.
+    ConfigurationError
+        If it is no JSON object, or has no scores.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MissingPathError(f"no {path}: expected what 'emohelpers evaluate --write' made")
+    result = read_json(path)
+    if not isinstance(result.get("scores"), dict):
+        raise ConfigurationError(f"{path} has no scores: expected what 'emohelpers evaluate' wrote")
+    return result
