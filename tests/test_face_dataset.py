@@ -140,6 +140,15 @@ def test_labels_can_be_taken_from_a_column():
         faces().label_by("age")
 
 
+def test_shuffling_with_the_same_seed_does_not_meet_the_splits():
+    n = 2000
+    pixels = np.zeros((n, 8, 8, 1), np.uint8)
+    table = pd.DataFrame({"split": pd.array([None] * n, dtype="str"), "file": "x"})
+    divided = FaceDataset(pixels, np.zeros(n, int), EMOTIONS[:1], table).assign_splits(seed=0)
+    first = np.random.default_rng(0).permutation(n)[: n // 10]
+    assert (divided.table["split"][first] == "test").mean() < 0.2
+
+
 def test_nothing_that_a_caller_does_changes_it():
     labels = np.arange(N) % 3
     table = faces().table

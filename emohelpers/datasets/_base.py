@@ -439,7 +439,9 @@ class FaceDataset:
             )
         values = self.table[by].astype(str) if by else pd.Series(np.arange(len(self)))
         codes, groups = pd.factorize(values)
-        drawn = np.random.default_rng(seed).permutation(len(groups))
+        # A stream of its own: a caller who shuffles with the same seed must not meet the splits.
+        stream = np.random.SeedSequence(seed).spawn(1)[0]
+        drawn = np.random.default_rng(stream).permutation(len(groups))
         edges = np.round(np.array([test, test + validation]) * len(groups)).astype(int)
         part = np.full(len(groups), "train", dtype=object)
         part[drawn[: edges[0]]] = "test"
