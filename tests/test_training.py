@@ -202,3 +202,25 @@ def test_images_without_a_label_are_refused(tmp_path):
     bad = datasets.FaceDataset(data.images, labels, data.class_names, data.table)
     with pytest.raises(ConfigurationError, match="3 images in train have no label"):
         fit(network(), tmp_path, data=bad)
+
+
+def test_multiplied_odds_are_bayes_rule_with_other_frequencies():
+    model, data = network(3), faces(emotions=("anger", "happiness", "neutral"))
+    before = evaluation.predict(model, data.images)
+    factors = np.array([0.5, 2.0, 1.0])
+    training.multiply_odds(model, factors)
+    expected = before * factors / (before * factors).sum(1, keepdims=True)
+    np.testing.assert_allclose(evaluation.predict(model, data.images), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("factors", [[1, 1], [1, 1, 0], [1, 1, -2], [1, 1, float("nan")]])
+def test_odds_that_make_no_sense_are_refused(factors):
+    with pytest.raises(ConfigurationError, match="3 numbers above 0"):
+        training.multiply_odds(network(3), factors)
+
+
+def test_odds_need_a_softmax_at_the_end():
+    inputs = keras.Input((4,))
+    for end in (keras.layers.Dense(1, activation="sigmoid"), keras.layers.Softmax()):
+        with pytest.raises(ConfigurationError, match="softmax and a bias"):
+            training.multiply_odds(keras.Model(inputs, end(inputs)), [1.0])
