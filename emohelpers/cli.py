@@ -127,6 +127,9 @@ def evaluate(
         Path | None, typer.Option(help="A CSV of expression labels, for utkface.")
     ] = None,
     views: Annotated[int, typer.Option(help="1, or 2 to average with the mirror image.")] = 1,
+    crop: Annotated[
+        float, typer.Option(help="The share of the side to cut off at each edge of the images.")
+    ] = 0.0,
     cache: CACHE = None,
     write: Annotated[
         bool, typer.Option("--write", help="Also write the JSON object into MODEL_DIR.")
@@ -139,8 +142,9 @@ def evaluate(
     with _standard_output_kept(as_json):
         saved = publishing.open_model(model_dir)
         options: dict[str, Any] = {"labels": labels} if labels else {}
-        faces = saved.load(dataset or saved.recipe["dataset"], data, cache=cache, **options)
-        result = publishing.metrics(saved, faces, views=views)
+        source = dataset or saved.recipe["dataset"]
+        faces = saved.load(source, data, crop=crop, cache=cache, **options)
+        result = publishing.metrics(saved, faces, views=views, crop=crop)
     if write:
         publishing.write_metrics(saved, result)
     if as_json:

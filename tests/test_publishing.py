@@ -200,7 +200,7 @@ def test_metrics_are_what_evaluation_says_and_survive_json(folder):
     saved = publishing.open_model(folder)
     data = faces()
     result = publishing.metrics(saved, data, views=2)
-    assert list(result) == ["recipe", "dataset", "views", "parameters", "scores"]
+    assert list(result) == ["recipe", "dataset", "views", "crop", "parameters", "scores"]
     assert result["parameters"] == sum(int(np.prod(w.shape)) for w in saved.model.weights)
     test = data.split("test")
     shares = evaluation.predict(saved.model, test.images, views=2)
@@ -212,18 +212,31 @@ def test_metrics_are_what_evaluation_says_and_survive_json(folder):
 
 
 @pytest.mark.parametrize(
-    ("dataset", "views", "name"),
+    ("dataset", "views", "crop", "name"),
     [
-        ("toyfaces", 1, "metrics.json"),
-        ("toyfaces", 2, "metrics-2-views.json"),
-        ("fer2013", 1, "metrics-fer2013.json"),
-        ("fer2013", 2, "metrics-fer2013-2-views.json"),
+        ("toyfaces", 1, 0.0, "metrics.json"),
+        ("toyfaces", 2, 0.0, "metrics-2-views.json"),
+        ("fer2013", 1, 0.0, "metrics-fer2013.json"),
+        ("fer2013", 2, 0.1, "metrics-fer2013-2-views-cropped.json"),
     ],
 )
-def test_every_result_has_a_file_of_its_own(tmp_path, dataset, views, name):
+def test_every_result_has_a_file_of_its_own(tmp_path, dataset, views, crop, name):
     saved = publishing.SavedModel(None, RECIPE, tmp_path)
-    result = {"dataset": dataset, "views": views}
+    result = {"dataset": dataset, "views": views, "crop": crop}
     assert publishing.metrics_file(saved, result) == tmp_path / name
+
+
+def test_a_crop_is_the_middle_of_a_larger_picture(folder):
+    saved = publishing.open_model(folder)
+    height, width, _ = saved.model.input_shape[1:]
+    whole = datasets.load("toyfaces", size=(height * 5 // 4, width * 5 // 4), n=40)
+    cropped = saved.load("toyfaces", crop=0.1, n=40)
+    edge = height // 8
+    assert cropped.images.shape[1:] == saved.model.input_shape[1:]
+    np.testing.assert_array_equal(cropped.images, whole.images[:, edge:-edge, edge:-edge])
+    for crop in (-0.1, 0.5):
+        with pytest.raises(ConfigurationError, match=f"crop={crop}"):
+            saved.load("toyfaces", crop=crop)
 
 
 def figure(value):
@@ -241,6 +254,7 @@ def result(*, dataset="toyfaces", views=1, parts=("validation", "test"), names=(
         "recipe": "tiny",
         "dataset": dataset,
         "views": views,
+        "crop": 0.0,
         "parameters": 98765,
         "scores": dict.fromkeys(parts, score),
     }

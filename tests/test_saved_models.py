@@ -39,19 +39,22 @@ def test_the_tables_of_readme_and_card_are_those_of_the_metrics(folder, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("folder", "dataset", "file", "labels"),
+    ("folder", "dataset", "file", "labels", "crop"),
     [
-        ("fer-baseline", "fer2013", "fer2013.csv.xz", None),
-        ("toy-baseline", "fer2013", "fer2013.csv.xz", None),
-        ("toy-baseline", "utkface", "utkface_crop_part1.tar", "utkface_expression_dev.csv"),
-        ("toy-baseline", "toyfaces", None, None),
+        ("fer-baseline", "fer2013", "fer2013.csv.xz", None, 0.0),
+        ("toy-baseline", "fer2013", "fer2013.csv.xz", None, 0.0),
+        ("toy-baseline", "utkface", "utkface_crop_part1.tar", "utkface_expression_dev.csv", 0.0),
+        ("toy-baseline", "utkface", "utkface_crop_part1.tar", "utkface_expression_dev.csv", 0.05),
+        ("toy-baseline", "toyfaces", None, None, 0.0),
     ],
 )
-def test_evaluating_again_gives_the_published_figures(folder, dataset, file, labels, real_data):
+def test_evaluating_again_gives_the_published_figures(
+    folder, dataset, file, labels, crop, real_data
+):
     saved = publishing.open_model(ROOT / "saved_models" / folder)
     options = {"labels": real_data(labels)} if labels else {}
-    faces = saved.load(dataset, real_data(file) if file else None, **options)
-    result = publishing.metrics(saved, faces)
+    faces = saved.load(dataset, real_data(file) if file else None, crop=crop, **options)
+    result = publishing.metrics(saved, faces, crop=crop)
     published = json.loads(publishing.metrics_file(saved, result).read_text())
     # Through JSON, as the file went: its keys are strings and its tuples lists.
     assert json.loads(json.dumps(result)) == published

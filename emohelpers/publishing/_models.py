@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,9 @@ class SavedModel:
         """The classes in the order of the network's outputs."""
         return tuple(self.recipe["emotions"])
 
-    def load(self, dataset: str, path: str | Path | None = None, **options: Any) -> FaceDataset:
+    def load(
+        self, dataset: str, path: str | Path | None = None, *, crop: float = 0.0, **options: Any
+    ) -> FaceDataset:
         """Load a data set in the size and colour that the network takes.
 
         Parameters
@@ -57,6 +59,10 @@ class SavedModel:
             As in `emohelpers.datasets.load`.
         path : path, optional
             Where the source lies.
+        crop : float
+            The share of the side that is cut off at each edge, 0 to below 0.5, where the source
+            leaves more room around a face than the network is used to. It is rounded to whole
+            pixels of the network's input.
         **options
             Further arguments of the loader.
 
@@ -64,9 +70,19 @@ class SavedModel:
         -------
         FaceDataset
             The images fit the network.
+
+        Raises
+        ------
+        ConfigurationError
+            If `crop` is out of its range.
         """
+        if not 0 <= crop < 0.5:
+            raise ConfigurationError(f"crop={crop}: expected a share from 0 to below 0.5")
         height, width, channels = self.model.input_shape[1:]
-        return load(dataset, path, size=(height, width), color=channels == 3, **options)
+        top, left = (round(side * crop / (1 - 2 * crop)) for side in (height, width))
+        size = (height + 2 * top, width + 2 * left)
+        faces = load(dataset, path, size=size, color=channels == 3, **options)
+        return replace(faces, images=faces.images[:, top : top + height, left : left + width])
 
 
 def save(model: Any, recipe: Mapping[str, Any], *, directory: str | Path) -> SavedModel:
@@ -196,7 +212,9 @@ def best_epoch(directory: str | Path, *, monitor: str = "val_accuracy") -> dict[
     }
 
 
-def metrics(saved: SavedModel, dataset: FaceDataset, *, views: int = 1) -> dict[str, Any]:
+def metrics(
+    saved: SavedModel, dataset: FaceDataset, *, views: int = 1, crop: float = 0.0
+) -> dict[str, Any]:
     """Score a saved network on a data set: what ``metrics.json`` holds.
 
     Parameters
@@ -207,11 +225,13 @@ def metrics(saved: SavedModel, dataset: FaceDataset, *, views: int = 1) -> dict[
         In the network's size and colour, see `SavedModel.load`.
     views : int
         See `emohelpers.evaluation.predict`.
+    crop : float
+        What `SavedModel.load` was told, for the record.
 
     Returns
     -------
     dict
-        ``recipe``, ``dataset``, ``views``, ``parameters`` and ``scores``, which is what
+        ``recipe``, ``dataset``, ``views``, ``crop``, ``parameters`` and ``scores``, which is what
         `emohelpers.evaluation.evaluate` returns.
     """
     from emohelpers import evaluation
@@ -220,6 +240,7 @@ def metrics(saved: SavedModel, dataset: FaceDataset, *, views: int = 1) -> dict[
         "recipe": saved.recipe["name"],
         "dataset": dataset.name,
         "views": views,
+        "crop": crop,
         "parameters": saved.model.count_params(),
         "scores": evaluation.evaluate(
             saved.model, dataset, class_names=saved.class_names, views=views
@@ -240,13 +261,14 @@ def metrics_file(saved: SavedModel, result: Mapping[str, Any]) -> Path:
     Returns
     -------
     Path
-        ``metrics.json`` for the data set that the network was trained for and one view, otherwise
-        a name that tells the data set and the views.
+        ``metrics.json`` for the data set that the network was trained for, whole images and one
+        view, otherwise a name that tells what differs.
     """
     own = result["dataset"] == saved.recipe["dataset"]
     source = "" if own else f"-{result['dataset']}"
     views = "" if result["views"] == 1 else f"-{result['views']}-views"
-    return saved.directory / f"metrics{source}{views}.json"
+    crop = "-cropped" if result["crop"] else ""
+    return saved.directory / f"metrics{source}{views}{crop}.json"
 
 
 def write_metrics(saved: SavedModel, result: Mapping[str, Any]) -> Path:
