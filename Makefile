@@ -4,6 +4,8 @@ VENV ?= .venv
 # What `make notebooks` runs on: make notebooks DATASET=fer2013 DATA=path/to/fer2013.csv
 DATASET ?= toyfaces
 DATA ?=
+# Some of the notebooks only: ONLY="01 02"
+ONLY ?=
 # Tests at a time.
 JOBS ?= 2
 
@@ -27,8 +29,8 @@ $(STAMP): requirements.lock pyproject.toml
 environment: $(STAMP)  ## build the virtual environment, or bring it up to the lock
 
 .PHONY: notebooks
-notebooks: $(STAMP)  ## execute the numbered notebooks into build/ (DATASET=, DATA=)
-	$(BIN)/python tools/run_notebooks.py --dataset "$(DATASET)" $(if $(DATA),--data "$(DATA)")
+notebooks: $(STAMP)  ## execute the numbered notebooks into build/ (DATASET=, DATA=, ONLY=)
+	$(BIN)/python tools/run_notebooks.py --dataset "$(DATASET)" $(if $(DATA),--data "$(DATA)") $(ONLY:%=--only %)
 
 .PHONY: figures
 figures: $(STAMP)  ## remake presentation_images/ from the notebooks on toy faces
