@@ -123,7 +123,7 @@ def wheel(folder):
     with zipfile.ZipFile(path, "w") as archive:
         for source in sorted((ROOT / "emohelpers").rglob("*.py")):
             archive.write(source, source.relative_to(ROOT))
-        said = metadata.metadata("emohelpers").as_string()
+        said = metadata.distribution("emohelpers").read_text("METADATA")
         said = said.replace(f"Version: {metadata.version('emohelpers')}\n", "Version: 9.9\n", 1)
         info = "emohelpers-9.9.dist-info"
         archive.writestr(f"{info}/METADATA", said)
