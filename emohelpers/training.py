@@ -141,7 +141,8 @@ class _Recorder(keras.callbacks.Callback):
         arrays |= {f"best/{number:04d}": value for number, value in enumerate(self.best)}
         about = {"signature": self.signature, "history": self.history}
         arrays["about"] = np.array(json.dumps(about))
-        temporary = self.directory / f"{_STATE}.{os.getpid()}.tmp"
+        # Always the same name, so that a killed process leaves one such file and not many.
+        temporary = self.directory / f"{_STATE}.tmp"
         with temporary.open("wb") as file:
             np.savez(file, **arrays)
             file.flush()
@@ -150,7 +151,7 @@ class _Recorder(keras.callbacks.Callback):
         self.write_history()
 
     def write_history(self) -> None:
-        temporary = self.directory / f"history.csv.{os.getpid()}.tmp"
+        temporary = self.directory / "history.csv.tmp"
         self.table().to_csv(temporary, index=False)
         temporary.replace(self.directory / "history.csv")
 
