@@ -236,3 +236,17 @@ def test_a_byte_changed_anywhere_is_noticed_or_harmless(tmp_path, kind, data):
         assert [*map(len, found.values())] == [*map(len, FILES.values())]
     else:
         assert sorted(found.values()) == sorted(FILES.values())
+
+
+def test_a_bomb_is_bounded_even_where_it_would_only_be_stepped_over(tmp_path):
+    path = tmp_path / "set.tar.gz"
+    with tarfile.open(path, "w:gz") as tar:
+        for name, size in (("x.bin", 20_000_000), ("a.csv", 10)):
+            info = tarfile.TarInfo(name)
+            info.size = size
+            tar.addfile(info, io.BytesIO(bytes(size)))
+    with (
+        pytest.raises(ArchiveError, match=r"more than 1,000,000 bytes"),
+        open_source(path, limits=Limits(total_bytes=1_000_000)) as source,
+    ):
+        source.members()

@@ -225,6 +225,7 @@ def test_bad_rows_are_named_or_left_out(tmp_path, kind):
         ),
         (as_csv(header="a,b,c"), r"no column emotion and no column pixels and no column Usage"),
         (as_csv(header="emotion pixels Usage"), r"no column emotion"),
+        (b'emotion,"pixels"x,Usage\n', r"has the header .*expected emotion,pixels,Usage"),
         (b"emotion,pixels,Usage\n" + b"0 " * 200_000, r"no line end in the .* bytes from byte "),
         (bytes(600_000), r"no line end in the"),
     ],
@@ -552,3 +553,14 @@ def test_the_real_votes(real_faces, real_data):
     # Barsoum et al. (2016), section 3: ten raters for each image; one image here has nine.
     totals = real_faces.table.filter(like="votes_").sum(axis=1)
     assert totals.value_counts().to_dict() == {10: 35_886, 9: 1}
+
+
+def test_an_archive_of_one_image_is_no_csv(tmp_path):
+    path = tmp_path / "one.zip"
+    stream = io.BytesIO()
+    Image.fromarray(np.full((48, 48), 7, np.uint8)).save(stream, "PNG")
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("train/angry/Training_1.png", stream.getvalue())
+    faces = datasets.load("fer2013", path, cache=tmp_path / "cache")
+    assert faces.table["split"].tolist() == ["Training"]
+    assert (np.asarray(faces.images) == 7).all()

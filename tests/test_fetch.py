@@ -228,5 +228,8 @@ def test_a_set_that_was_put_there_by_hand_is_found(tmp_path):
 
 @pytest.mark.parametrize("name", ["toyfaces", "folders"])
 def test_what_is_built_in_or_yours_is_not_fetched(tmp_path, name):
-    with pytest.raises(ConfigurationError, match="nothing to fetch"):
+    with pytest.raises(ConfigurationError, match="nothing to fetch") as caught:
         fetch(name, tmp_path)
+    assert {"toyfaces": "load('toyfaces')", "folders": "data check folders"}[name] in str(
+        caught.value
+    )

@@ -148,3 +148,17 @@ def test_every_word_means_a_class(words):
 
 def test_words_for_the_same_emotion_are_one_class():
     assert class_names_of(["happy", "HAPPINESS", "Angry"])[0] == ["anger", "happiness"]
+
+
+def test_images_that_only_look_alike_when_small_are_no_duplicates(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (48, 48), dtype=np.uint8)
+    other = pixels.copy()
+    other[0, 0] ^= 1
+    for split, image in (("train", pixels), ("test", other)):
+        path = tmp_path / "faces" / split / "sad" / "1.png"
+        path.parent.mkdir(parents=True)
+        Image.fromarray(image).save(path)
+    small = load("folders", tmp_path / "faces", size=8, cache=tmp_path / "cache")
+    np.testing.assert_array_equal(small.images[0], small.images[1])
+    assert small.table["duplicate_of"].isna().all()
+    assert not small.table["leaks"].any()

@@ -120,6 +120,8 @@ class _Tar(Source):
     def _names(self) -> Iterator[str]:
         """Walk the headers, checking each; tarfile remembers those that it has walked."""
         for info in self._tar:
+            # Stepping over a member of a compressed tar unpacks it, too.
+            self._bound(self._tar.offset, info.name)
             if info.isdir():
                 continue
             if not info.isreg():

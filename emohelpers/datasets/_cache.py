@@ -244,8 +244,8 @@ def _open(final: Path, key: str) -> Cache | None:
             return None
         images = np.load(final / _IMAGES, mmap_mode="r", allow_pickle=False)
         table = pd.read_feather(final / _TABLE)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        # pyarrow's errors are among these; whatever is wrong, the cache is built anew.
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, MemoryError, RuntimeError):
+        # pyarrow's errors are kinds of these; whatever is wrong, the cache is built anew.
         return None
     whole = images.dtype == np.uint8 and list(images.shape) == meta["shape"]
     return (images, table, meta) if whole and len(table) == len(images) else None

@@ -90,15 +90,14 @@ def fetch(name: str, to: str | Path = "datasets", *, progress: bool = True) -> P
     """
     folder, source = Path(to), look_up(name)
     if source.download is None:
+        numbered = [f"  {i}. {step}" for i, step in enumerate(steps(name, to=folder), start=1)]
         if source.access != "account":
-            raise ConfigurationError(
-                f"{name} is {source.access}, there is nothing to fetch: load it with "
-                f"emohelpers.datasets.load({name!r})"
-            )
+            advice = numbered or [f"  load it with emohelpers.datasets.load({name!r})"]
+            heading = f"{name} is {source.access}, there is nothing to fetch:"
+            raise ConfigurationError("\n".join([heading, *advice]))
         here = locate(name, places=[folder])
         if here is not None:
             return here
-        numbered = (f"  {i}. {step}" for i, step in enumerate(steps(name, to=folder), start=1))
         raise FetchError("\n".join([f"{name} can not be fetched by a program:", *numbered]))
     target = folder / source.download.file_name
     if target.exists():

@@ -73,7 +73,8 @@ def _folder_hash(path: Path) -> str:
             # A link to nothing is a fault of one file, which the loader will name.
             state = entry.stat() if entry.exists() else entry.lstat()
             lines.append(
-                f"{entry.relative_to(path).as_posix()}\0{state.st_size}\0{state.st_mtime_ns}"
+                f"{entry.relative_to(path).as_posix()}\0{state.st_size}\0"
+                f"{state.st_mtime_ns}\0{state.st_ctime_ns}\0{state.st_ino}"
             )
     return hashlib.sha256("\n".join(sorted(lines)).encode(errors="surrogateescape")).hexdigest()
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from emohelpers.datasets._archives import Source
 from emohelpers.datasets._cache import ImageWriter
 from emohelpers.datasets._duplicates import image_digests
-from emohelpers.datasets._images import decode
+from emohelpers.datasets._images import decode, fit
 from emohelpers.errors import (
     ArchiveError,
     EmohelpersError,
@@ -83,7 +83,7 @@ def write_images(
     written : list of int
         The positions in `names` of what was written, in order.
     digests : list of bytes
-        Of each written image's pixels, see `image_digests`.
+        Of each written image's pixels as they were before resizing, see `image_digests`.
 
     Raises
     ------
@@ -95,18 +95,18 @@ def write_images(
     batch: list[NDArray[np.uint8]] = []
 
     def flush() -> None:
-        images = np.stack(batch)
-        digests.extend(image_digests(images))
-        writer.append(images)
+        writer.append(np.stack(batch))
         batch.clear()
 
     last: tuple[str, NDArray[np.uint8] | None] = ("", None)
     for position, name in enumerate(names):
         if name != last[0]:
-            last = name, _read_image(source, name, faults, size=size, color=color)
-        pixels = last[1]
-        if pixels is None:
+            last = name, _read_image(source, name, faults)
+        if last[1] is None:
             continue
+        # Before resizing, which can make different images alike.
+        digests += image_digests(last[1][None])
+        pixels = fit(last[1][None], size=size, color=color)[0]
         size, color = pixels.shape[:2], pixels.shape[2] == 3
         written.append(position)
         batch.append(pixels)
@@ -117,12 +117,10 @@ def write_images(
     return written, digests
 
 
-def _read_image(
-    source: Source, name: str, faults: Faults, *, size: tuple[int, int] | None, color: bool | None
-) -> NDArray[np.uint8] | None:
+def _read_image(source: Source, name: str, faults: Faults) -> NDArray[np.uint8] | None:
     try:
         where = str(PurePosixPath(source.path.name) / name)
-        return decode(source.read(name), where=where, size=size, color=color)
+        return decode(source.read(name), where=where, size=None, color=None)
     except (ImageError, ArchiveError, MissingPathError) as error:
         faults.add(name, error)
         return None

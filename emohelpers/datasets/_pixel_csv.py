@@ -129,6 +129,11 @@ def _read_header(blocks: Iterator[bytes], where: str) -> tuple[list[str], bytes 
     line, _, rest = block.partition(b"\n")
     names = _names(line)
     if not any(names):
+        if line.strip():
+            raise TableError(
+                f"{where} has the header {line[:60]!r}: expected {','.join(_COLUMNS)} and lines "
+                "that end in LF or CRLF"
+            )
         raise TableError(f"{where} is empty: expected a header {','.join(_COLUMNS)}")
     missing = [column for column in _COLUMNS if column.lower() not in names]
     if missing:

@@ -126,7 +126,13 @@ _FACIAL_EXPRESSIONS = Source(
     ),
     access="download",
     home="https://github.com/muxspace/facial_expressions",
-    patterns=("facial_expressions", "facial_expressions-master", "facial_expressions*.*"),
+    patterns=(
+        "facial_expressions",
+        "facial_expressions-master",
+        "facial_expressions*.zip",
+        "facial_expressions*.tar*",
+        "facial_expressions*.tgz",
+    ),
     download=Download(
         url="https://github.com/muxspace/facial_expressions/archive/refs/heads/master.zip",
         file_name="facial_expressions.zip",

@@ -219,7 +219,11 @@ class Source(ABC):
 
     def _count(self, size: int, name: str) -> None:
         self._bytes_read += size
-        if self._bytes_read > self.limits.total_bytes:
+        self._bound(self._bytes_read, name)
+
+    def _bound(self, unpacked: int, name: str) -> None:
+        """Refuse an archive of which more bytes than allowed were unpacked."""
+        if unpacked > self.limits.total_bytes:
             raise ArchiveError(
                 f"{self.path} unpacks to more than {self.limits.total_bytes:,} bytes (reached in "
                 f"{name!r}): expected a set of face images or a CSV"

@@ -25,7 +25,7 @@ from emohelpers.errors import LabelError, MissingPathError, TableError
 
 __all__ = ["LEGEND", "Legend", "load", "parse_legend", "person_of"]
 
-_VERSION = 2
+_VERSION = 3
 _SIZE = (180, 180)
 LEGEND = "legend.csv"
 _LAYOUT = f"images/ and data/{LEGEND}"

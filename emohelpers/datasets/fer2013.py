@@ -27,7 +27,7 @@ from emohelpers.errors import ConfigurationError, LabelError, MissingPathError, 
 __all__ = ["load"]
 
 _CLASSES = EMOTIONS[:7]
-_LOADER = 1
+_LOADER = 2
 _MOST_VOTES = 1000  # FER+ has ten raters; what is far more is no count of votes
 _USUAL_NAMES = ("fer2013.csv", "icml_face_data.csv")
 _USAGE_IN_NAME = re.compile("|".join(USAGES), re.IGNORECASE)
@@ -122,7 +122,7 @@ def load(
             return _read_csv(source, name, writer, faults, **options)
 
     faces = open_dataset(cache, key, build)
-    return faces if votes is None else _with_votes(faces, Path(votes))
+    return faces if votes is None else _with_votes(faces, Path(votes).expanduser())
 
 
 def _read_csv(
@@ -198,8 +198,10 @@ def _built(table: pd.DataFrame, labels: list[int], digests: list[bytes], faults:
 
 def _find_csv(source: Source) -> str | None:
     """Return the CSV that holds the set, or None if there are image files instead."""
-    if source.path.is_file() and len(source.members()) == 1:
-        return source.members()[0]
+    members = source.members()
+    alone = source.path.is_file() and len(members) == 1
+    if alone and not members[0].lower().endswith(tuple(IMAGE_SUFFIXES)):
+        return members[0]
     tables = source.members((".csv",))
     tables.sort(key=lambda name: Path(name).name.lower() not in _USUAL_NAMES)
     for name in tables:

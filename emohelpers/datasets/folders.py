@@ -20,7 +20,7 @@ from emohelpers.errors import LabelError, MissingPathError
 
 __all__ = ["SPLIT_WORDS", "class_names_of", "load", "parse_layout"]
 
-_VERSION = 1
+_VERSION = 2
 
 SPLIT_WORDS: Mapping[str, str] = {
     "train": "train",

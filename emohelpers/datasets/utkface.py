@@ -22,7 +22,7 @@ from emohelpers.errors import LabelError, MissingPathError, TableError
 
 __all__ = ["AGE_GROUPS", "GENDERS", "RACES", "age_group", "load", "parse_name"]
 
-_VERSION = 1
+_VERSION = 2
 _SIZE = (200, 200)
 
 # The codes of the set's own page, https://susanqq.github.io/UTKFace/
