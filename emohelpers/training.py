@@ -5,7 +5,7 @@ import json
 import os
 import time
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -190,17 +190,39 @@ def _state(model: Any) -> dict[str, list[Any]]:
     return {"model": list(model.variables), "optimizer": list(model.optimizer.variables)}
 
 
-def _signature(model: Any, train: FaceDataset, options: Mapping[str, Any]) -> str:
+def _signature(
+    model: Any, train: FaceDataset, validation: FaceDataset, options: Mapping[str, Any]
+) -> str:
     """Digest what has to be the same for a training to be the same."""
     # Names are left out: Keras numbers them anew for each network of a process.
     shapes = {
         group: [list(variable.shape) for variable in variables]
         for group, variables in _state(model).items()
     }
-    labels = hashlib.sha256(np.ascontiguousarray(train.labels).tobytes()).hexdigest()
-    config = {key: value for key, value in model.optimizer.get_config().items() if key != "name"}
-    text = json.dumps([shapes, labels, list(train.images.shape), config, options], default=str)
+    settings = [
+        {key: value for key, value in part.get_config().items() if key != "name"}
+        for part in (model.optimizer, *_leaves(model))
+    ]
+    data = hashlib.sha256()
+    for part in (train, validation):
+        data.update(repr(part.images.shape).encode() + np.ascontiguousarray(part.labels).tobytes())
+        # Some images tell one source from another; reading all would take as long as an epoch.
+        for row in range(0, len(part), max(1, len(part) // 32)):
+            data.update(np.ascontiguousarray(part.images[row]).tobytes())
+    # Whatever is not JSON counts by its kind: its address would differ in each process.
+    text = json.dumps(
+        [shapes, settings, data.hexdigest(), options], default=lambda value: type(value).__name__
+    )
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _leaves(layer: Any) -> Iterator[Any]:
+    """Walk the layers that hold no others."""
+    inner = getattr(layer, "layers", None)
+    if inner is None:
+        yield layer
+    for one in inner or ():
+        yield from _leaves(one)
 
 
 def fit(
@@ -265,8 +287,8 @@ def fit(
     -------
     DataFrame
         The history, a row for each epoch, with the columns of `HISTORY_COLUMNS`; loss is the cross
-        entropy in nats, accuracies are shares, seconds are wall-clock. The model has the weights
-        of the best epoch.
+        entropy in nats, with label smoothing and, in training, with class weights; accuracies are
+        shares, seconds are wall-clock. The model has the weights of the best epoch.
 
     Raises
     ------
@@ -307,7 +329,7 @@ def fit(
     }
     recorder = _Recorder(
         directory,
-        signature=_signature(trainer, train, options),
+        signature=_signature(trainer, train, validation, options),
         monitor=monitor,
         patience=patience,
     )

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from emohelpers import datasets, evaluation, models, training
+from emohelpers import augmentation, datasets, evaluation, models, training
 from emohelpers.errors import ConfigurationError
 
 SCRIPT = Path(__file__).with_name("training_run.py")
@@ -73,9 +73,9 @@ def faces(n=64, **options):
     return datasets.make_faces(n, size=24, seed=3, **options)
 
 
-def network(n_classes=7, units=8):
+def network(n_classes=7, units=8, **options):
     keras.utils.set_random_seed(1)
-    return models.baseline_cnn((24, 24, 1), n_classes, filters=(4, 4, 4), units=units)
+    return models.baseline_cnn((24, 24, 1), n_classes, filters=(4, 4, 4), units=units, **options)
 
 
 def fit(model, directory, *, data=None, epochs=3, **options):
@@ -137,6 +137,10 @@ def test_another_training_in_the_same_directory_is_refused(tmp_path):
         (network(), {"seed": 1}),
         (network(), {"optimizer": "sgd"}),
         (network(), {"data": faces(65)}),
+        (network(), {"data": datasets.make_faces(64, size=24, seed=4)}),
+        (network(), {"augmentation": augmentation.pipeline("light", seed=0)}),
+        (network(dropout=0.1), {}),
+        (network(standardise=True), {}),
     ]:
         with pytest.raises(ConfigurationError, match="another network"):
             fit(model, tmp_path, epochs=2, **options)
@@ -224,3 +228,12 @@ def test_odds_need_a_softmax_at_the_end():
     for end in (keras.layers.Dense(1, activation="sigmoid"), keras.layers.Softmax()):
         with pytest.raises(ConfigurationError, match="softmax and a bias"):
             training.multiply_odds(keras.Model(inputs, end(inputs)), [1.0])
+
+
+def test_another_strength_of_augmentation_is_another_training(tmp_path):
+    fit(network(), tmp_path, epochs=1, augmentation=augmentation.pipeline("light", seed=0))
+    other = augmentation.pipeline("light", seed=0, rotation=170)
+    with pytest.raises(ConfigurationError, match="another network"):
+        fit(network(), tmp_path, epochs=2, augmentation=other)
+    same = augmentation.pipeline("light", seed=0)
+    assert len(fit(network(), tmp_path, epochs=2, augmentation=same)) == 2
