@@ -20,7 +20,7 @@ help:  ## list the targets
 
 # The stamp is newer than the lock once the environment holds what the lock pins.
 $(STAMP): requirements.lock pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $(STAMP)
@@ -72,7 +72,8 @@ bench: $(STAMP)  ## measure speed and memory (DATA= for the real FER2013)
 	$(BIN)/python -m benchmarks $(if $(DATA),--data "$(DATA)")
 
 .PHONY: lock
-lock: $(STAMP)  ## remake requirements.lock from pyproject.toml
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras \
+lock:  ## remake requirements.lock from pyproject.toml, with the newest versions it allows
+	$(BIN)/uv --version || ($(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet uv)
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras \
 		--no-emit-index-url --generate-hashes --no-annotate \
 		--custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
