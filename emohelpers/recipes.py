@@ -103,7 +103,7 @@ RECIPES: Mapping[str, Recipe] = {
         ),
         Recipe(
             name="toy-baseline",
-            summary="The same network, trained on drawn faces alone.",
+            summary="The same network, on standardised images, trained on drawn faces alone.",
             dataset="toyfaces",
             dataset_options={
                 "n": 30_000,

@@ -67,7 +67,7 @@ def _row(result: Mapping[str, Any], part: str, recipe: Mapping[str, Any]) -> dic
     classes = score["class_names"]
     source = f"{result['dataset']} {part}"
     if result["crop"]:
-        source += f", {result['crop']:.0%} cut off at each edge"
+        source += f", about {result['crop']:.0%} cut off at each edge"
     # The authors scored their own data set, and knew nothing of leaks.
     comparable = part in ("PrivateTest", "test") and result["dataset"] == recipe["dataset"]
     authors = [
