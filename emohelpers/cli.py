@@ -78,7 +78,13 @@ def train(
     out: Annotated[
         Path | None, typer.Option(help="The folder to write to [default: runs/RECIPE].")
     ] = None,
+    votes: Annotated[
+        Path | None, typer.Option(help="The FER+ votes, for recipes that learn from them.")
+    ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="In place of the recipe's.")] = None,
+    precision: Annotated[
+        str, typer.Option(help="float32, or mixed_bfloat16 or mixed_float16 where it is faster.")
+    ] = "float32",
     seed: Annotated[int, typer.Option(help="Of weights, batches and augmentation.")] = 0,
     cache: CACHE = None,
     as_json: JSON = False,
@@ -94,7 +100,9 @@ def train(
             chosen,
             data,
             directory=directory,
+            votes=votes,
             epochs=epochs,
+            precision=precision,
             seed=seed,
             cache=cache,
             verbose=1 if sys.stdout.isatty() else 2,

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from emohelpers.datasets import EMOTIONS, FaceDataset
 from emohelpers.errors import ConfigurationError
 
-__all__ = ["agreement", "agreement_by_class", "has_votes", "votes", "votes_by_class"]
+__all__ = ["agreement", "agreement_by_class", "has_votes", "soft_labels", "votes", "votes_by_class"]
 
 _COLUMNS = {f"votes_{emotion}": emotion for emotion in EMOTIONS}
 
@@ -98,6 +98,50 @@ def votes_by_class(faces: FaceDataset) -> pd.DataFrame:
     """
     sums = votes(faces).groupby(faces.labels).sum().reindex(range(len(faces.class_names)))
     return sums.fillna(0).astype(np.int64).set_axis(list(faces.class_names)).rename_axis("label")
+
+
+def soft_labels(faces: FaceDataset, *, share: float = 1.0) -> NDArray[np.float32]:
+    """Return for each image a probability of each class, from its label and the raters' votes.
+
+    Parameters
+    ----------
+    faces : FaceDataset
+        With votes and a label for each image. Votes for an emotion that is none of its classes
+        are left out.
+    share : float
+        How much the votes count, in 0..1; the label counts the rest, or all where no rater chose
+        one of the classes.
+
+    Returns
+    -------
+    ndarray of float32, shape (n, n_classes)
+        Rows sum to 1.
+
+    Raises
+    ------
+    ConfigurationError
+        If the source has no votes, an image has no label or the share is out of its range.
+
+    Examples
+    --------
+    >>> from emohelpers import datasets
+    >>> faces = datasets.make_faces(4, seed=0)
+    >>> labels = soft_labels(faces, share=0.2)
+    >>> labels.shape, bool((labels.max(axis=1) >= 0.8).all())
+    ((4, 7), True)
+    """
+    if not 0 <= share <= 1:
+        raise ConfigurationError(f"share={share}: expected 0..1")
+    if (faces.labels < 0).any():
+        raise ConfigurationError(
+            f"{int((faces.labels < 0).sum())} images have no label: leave them out with "
+            "select(labels >= 0)"
+        )
+    counts = votes(faces)[list(faces.class_names)].to_numpy(np.float64)
+    total = counts.sum(axis=1, keepdims=True)
+    given = np.eye(len(faces.class_names))[faces.labels]
+    voted = np.where(total > 0, counts / np.maximum(total, 1), given)
+    return (share * voted + (1 - share) * given).astype(np.float32)
 
 
 def agreement(votes: ArrayLike) -> float:

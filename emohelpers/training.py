@@ -17,7 +17,7 @@ import pandas as pd
 from emohelpers.datasets import FaceDataset
 from emohelpers.errors import ConfigurationError
 
-__all__ = ["HISTORY_COLUMNS", "fit", "multiply_odds"]
+__all__ = ["HISTORY_COLUMNS", "fit", "mix", "multiply_odds"]
 
 HISTORY_COLUMNS = (
     "epoch",
@@ -34,7 +34,7 @@ _STATE = "state.npz"
 
 
 class _Batches(keras.utils.PyDataset):
-    """Batches of uint8 images and one-hot labels, read from the memory map one at a time.
+    """Batches of images, targets and, with class weights, image weights, from the memory map.
 
     With a seed the batches go on without end, epoch after epoch, each epoch in an order of its
     own. A batch depends on its index alone, whatever a backend fetches ahead or asks for twice.
@@ -42,18 +42,24 @@ class _Batches(keras.utils.PyDataset):
 
     def __init__(
         self,
-        data: FaceDataset,
-        n_outputs: int,
+        images: np.ndarray,
+        targets: np.ndarray,
         batch_size: int,
         *,
+        class_weights: np.ndarray | None = None,
+        mixup: float = 0.0,
+        cutmix: float = 0.0,
         seed: int | None = None,
         first_epoch: int = 0,
     ) -> None:
         super().__init__()
-        self.images = data.images
-        self.targets = _targets(data.labels, n_outputs)
+        self.images = images
+        self.targets = targets
         self.batch_size = batch_size
-        self.steps = -(-len(self.targets) // batch_size)
+        self.class_weights = class_weights
+        self.mixup = mixup
+        self.cutmix = cutmix
+        self.steps = -(-len(targets) // batch_size)
         self.seed = seed
         self.first_epoch = first_epoch
         self._order = lru_cache(maxsize=2)(self._draw_order)
@@ -62,12 +68,18 @@ class _Batches(keras.utils.PyDataset):
     def num_batches(self) -> int | None:
         return self.steps if self.seed is None else None
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+    def __getitem__(self, index: int) -> tuple[np.ndarray, ...]:
         epoch, step = divmod(index, self.steps)
         rows = self._order(epoch)[step * self.batch_size : (step + 1) * self.batch_size]
         # Reading in the order of the file is kinder to the disk than reading at random.
         rows = np.sort(rows)
-        return np.asarray(self.images[rows]), self.targets[rows]
+        images, targets = np.asarray(self.images[rows]), self.targets[rows]
+        if self.mixup or self.cutmix:
+            rng = np.random.default_rng([self.seed or 0, self.first_epoch + epoch, step])
+            images, targets = mix(images, targets, mixup=self.mixup, cutmix=self.cutmix, rng=rng)
+        if self.class_weights is None:
+            return images, targets
+        return images, targets, _class_shares(targets) @ self.class_weights
 
     def _draw_order(self, epoch: int) -> np.ndarray:
         if self.seed is None:
@@ -76,11 +88,79 @@ class _Batches(keras.utils.PyDataset):
         return rng.permutation(len(self.targets))
 
 
+def mix(
+    images: np.ndarray,
+    targets: np.ndarray,
+    *,
+    mixup: float = 0.0,
+    cutmix: float = 0.0,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mix each image, and its target alike, with another one of the batch.
+
+    Mixup (Zhang et al. 2018, https://arxiv.org/abs/1710.09412) averages two images with a share
+    drawn from Beta(alpha, alpha); CutMix (Yun et al. 2019, https://arxiv.org/abs/1905.04899)
+    pastes a box of the other image, of an area that is drawn likewise. Where both are asked for,
+    a coin decides for each image.
+
+    Parameters
+    ----------
+    images : ndarray, shape (n, height, width, channels)
+        In any value range.
+    targets : ndarray of float, shape (n, n_outputs)
+        A probability for each class, or one column.
+    mixup, cutmix : float
+        Alpha; the smaller, the less is mixed. 0 turns it off.
+    rng : numpy.random.Generator
+        Draws partners, shares and boxes.
+
+    Returns
+    -------
+    ndarray of float32, shape (n, height, width, channels)
+        In the same value range.
+    ndarray of float32, shape (n, n_outputs)
+        Of the same sums.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> images = np.array([0, 255], np.uint8).reshape(2, 1, 1, 1)
+    >>> mixed, targets = mix(images, np.eye(2), mixup=1.0, rng=rng)
+    >>> bool(np.allclose(mixed[:, 0, 0, 0] / 255, targets[:, 1]))
+    True
+    """
+    n, height, width, _ = images.shape
+    partner = rng.permutation(n)
+    pasted = rng.random(n) < (0.5 if mixup and cutmix else float(cutmix > 0))
+    # The share of the other image, by either kind.
+    share = np.where(
+        pasted,
+        rng.beta(cutmix, cutmix, n) if cutmix else 0.0,
+        rng.beta(mixup, mixup, n) if mixup else 0.0,
+    ).astype(np.float32)
+    weight = np.broadcast_to(share[:, None, None], (n, height, width)).copy()
+    side = np.sqrt(share)[:, None]
+    down = np.abs(np.arange(height) + 0.5 - rng.random((n, 1)) * height) < side * height / 2
+    along = np.abs(np.arange(width) + 0.5 - rng.random((n, 1)) * width) < side * width / 2
+    box = (down[:, :, None] & along[:, None, :]).astype(np.float32)
+    weight[pasted] = box[pasted]
+    # A box may hang over the edge: what counts is what is seen of it.
+    share = weight.mean(axis=(1, 2))[:, None]
+    first = images.astype(np.float32)
+    mixed = first + weight[..., None] * (first[partner] - first)
+    return mixed, (targets + share * (targets[partner] - targets)).astype(np.float32)
+
+
 def _targets(labels: np.ndarray, n_outputs: int) -> np.ndarray:
     """Return one-hot float32 rows, or one column of 0 and 1 for a network with one output."""
     if n_outputs == 1:
         return labels.astype(np.float32)[:, None]
     return np.eye(n_outputs, dtype=np.float32)[labels]
+
+
+def _class_shares(targets: np.ndarray) -> np.ndarray:
+    """Return the share of each class in each target, also where there is one output for two."""
+    return targets if targets.shape[1] > 1 else np.concatenate([1 - targets, targets], axis=1)
 
 
 class _Recorder(keras.callbacks.Callback):
@@ -191,7 +271,11 @@ def _state(model: Any) -> dict[str, list[Any]]:
 
 
 def _signature(
-    model: Any, train: FaceDataset, validation: FaceDataset, options: Mapping[str, Any]
+    model: Any,
+    train: FaceDataset,
+    validation: FaceDataset,
+    targets: np.ndarray,
+    options: Mapping[str, Any],
 ) -> str:
     """Digest what has to be the same for a training to be the same."""
     # Names are left out: Keras numbers them anew for each network of a process.
@@ -203,7 +287,7 @@ def _signature(
         {key: value for key, value in part.get_config().items() if key != "name"}
         for part in (model.optimizer, *_leaves(model))
     ]
-    data = hashlib.sha256()
+    data = hashlib.sha256(np.ascontiguousarray(targets).tobytes())
     for part in (train, validation):
         data.update(repr(part.images.shape).encode() + np.ascontiguousarray(part.labels).tobytes())
         # Some images tell one source from another; reading all would take as long as an epoch.
@@ -234,7 +318,10 @@ def fit(
     epochs: int,
     batch_size: int = 64,
     optimizer: Any = "adam",
+    targets: np.ndarray | None = None,
     augmentation: Any = None,
+    mixup: float = 0.0,
+    cutmix: float = 0.0,
     class_weights: Mapping[int, float] | None = None,
     label_smoothing: float = 0.0,
     monitor: str = "val_loss",
@@ -265,10 +352,16 @@ def fit(
         Images in a step.
     optimizer : str or keras.optimizers.Optimizer
         Unbuilt. With ``use_ema=True`` the averaged weights are scored and kept.
+    targets : ndarray of float, shape (n, n_classes), optional
+        What to learn of each training image in place of its label: probabilities, for instance
+        the shares of raters' votes or the outputs of a better network.
     augmentation : keras.Layer, optional
         Applied to each training batch on the training device, see `emohelpers.augmentation`.
+    mixup, cutmix : float
+        How strongly to mix each training image with another before augmentation, see `mix`.
     class_weights : mapping of int to float, optional
-        The weight of each class in the training loss, see `emohelpers.sampling.class_weights`.
+        The weight of each class in the training loss, see `emohelpers.sampling.class_weights`;
+        an image of several classes has the mean of theirs.
     label_smoothing : float
         The share of each target that is spread over all classes, in [0, 1).
     monitor : str
@@ -308,6 +401,10 @@ def fit(
     [1, 2]
     """
     n_outputs = _check(model, train, validation, epochs=epochs, monitor=monitor)
+    learned = _checked_targets(targets, train, n_outputs)
+    weights = _checked_weights(class_weights, len(train.class_names))
+    if min(mixup, cutmix) < 0:
+        raise ConfigurationError(f"mixup={mixup}, cutmix={cutmix}: expected 0 or more")
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     trainer = model if augmentation is None else keras.Sequential([augmentation, model])
@@ -324,12 +421,13 @@ def fit(
         "batch_size": batch_size,
         "class_weights": class_weights,
         "label_smoothing": label_smoothing,
+        "mixup": [mixup, cutmix],
         "monitor": monitor,
         "seed": seed,
     }
     recorder = _Recorder(
         directory,
-        signature=_signature(trainer, train, validation, options),
+        signature=_signature(trainer, train, validation, learned, options),
         monitor=monitor,
         patience=patience,
     )
@@ -338,15 +436,25 @@ def fit(
     averaged = getattr(trainer.optimizer, "use_ema", False)
     done = len(recorder.history)
     if done < epochs and not recorder.finished:
-        batches = _Batches(train, n_outputs, batch_size, seed=seed, first_epoch=done)
+        batches = _Batches(
+            train.images,
+            learned,
+            batch_size,
+            class_weights=weights,
+            mixup=mixup,
+            cutmix=cutmix,
+            seed=seed,
+            first_epoch=done,
+        )
         trainer.fit(
             batches,
             steps_per_epoch=batches.steps,
             shuffle=False,  # the batches are shuffled already
-            validation_data=_Batches(validation, n_outputs, batch_size=256),
+            validation_data=_Batches(
+                validation.images, _targets(validation.labels, n_outputs), batch_size=256
+            ),
             initial_epoch=done,
             epochs=epochs,
-            class_weight=dict(class_weights) if class_weights else None,
             # The recorder comes first: it must see the averaged weights before they go back.
             callbacks=[
                 recorder,
@@ -387,6 +495,38 @@ def _check(
                 f"images of {data.images.shape[1:]} in {part}: the network takes {expected}"
             )
     return n_outputs
+
+
+def _checked_targets(targets: np.ndarray | None, train: FaceDataset, n_outputs: int) -> np.ndarray:
+    """Return what the network is to say of each training image, as it says it."""
+    if targets is None:
+        return _targets(train.labels, n_outputs)
+    given = np.asarray(targets, dtype=np.float32)
+    expected = (len(train), len(train.class_names))
+    if given.shape != expected:
+        raise ConfigurationError(
+            f"targets of shape {given.shape}: expected {expected}, training images by classes"
+        )
+    wrong = ~((given >= 0).all(1) & (np.abs(given.sum(1) - 1) < 1e-3))
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise ConfigurationError(
+            f"target {row} is {given[row].tolist()}: expected probabilities that sum to 1"
+        )
+    return given[:, 1:] if n_outputs == 1 else given
+
+
+def _checked_weights(
+    class_weights: Mapping[int, float] | None, n_classes: int
+) -> np.ndarray | None:
+    if not class_weights:
+        return None
+    if set(class_weights) != set(range(n_classes)):
+        raise ConfigurationError(
+            f"class_weights of {sorted(class_weights)}: expected one for each label, "
+            f"0 to {n_classes - 1}"
+        )
+    return np.array([class_weights[label] for label in range(n_classes)], dtype=np.float32)
 
 
 def multiply_odds(model: Any, factors: Sequence[float]) -> None:

@@ -51,7 +51,7 @@ def test_standardised_images_have_mean_0_and_deviation_1_whatever_the_light():
         ({"input_shape": (48, 48, 2)}, "1 or 3 channels"),
         ({"input_shape": (7, 48, 1)}, "at least 8"),
         ({"n_classes": 1}, "2 or more"),
-        ({"filters": (8, 8)}, "three"),
+        ({"filters": (8, 8)}, "expected 3 numbers"),
     ],
 )
 def test_what_makes_no_sense_is_refused(arguments, words):

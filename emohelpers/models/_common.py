@@ -1,0 +1,77 @@
+"""What every builder shares: checks of its arguments, the preparation of pixels, convolutions."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from keras import layers
+
+from emohelpers.errors import ConfigurationError
+from emohelpers.models._layers import FusedBatchNormalization
+
+__all__ = ["check_shape", "check_share", "check_widths", "convolution", "prepare", "softmax"]
+
+
+def check_shape(input_shape: Sequence[int], n_classes: int, *, smallest: int) -> None:
+    """Refuse an input or a number of classes that a network can not be built for."""
+    if len(input_shape) != 3 or input_shape[2] not in (1, 3) or min(input_shape[:2]) < smallest:
+        raise ConfigurationError(
+            f"input_shape={tuple(input_shape)}: expected (height, width, channels) with a height "
+            f"and width of at least {smallest} and 1 or 3 channels"
+        )
+    if n_classes < 2:
+        raise ConfigurationError(f"n_classes={n_classes}: expected 2 or more")
+
+
+def check_widths(name: str, widths: Sequence[int], *, count: int | None = None) -> None:
+    """Refuse what can not be the widths of layers: not `count` of them, or one below 1."""
+    if not widths or (count is not None and len(widths) != count) or min(widths) < 1:
+        raise ConfigurationError(
+            f"{name}={tuple(widths)}: expected {count or 'one or more'} numbers of 1 or more"
+        )
+
+
+def check_share(name: str, share: float) -> None:
+    """Refuse what can not be a share that is dropped."""
+    if not 0 <= share < 1 or math.isnan(share):
+        raise ConfigurationError(f"{name}={share}: expected a share from 0 to below 1")
+
+
+def prepare(pixels: Any, *, standardise: bool) -> Any:
+    """Bring 0..255 to -1..1, or each image to mean 0 and a standard deviation of about 1."""
+    # In float32 whatever the policy: half precision would round grey levels.
+    if not standardise:
+        return layers.Rescaling(1 / 127.5, offset=-1.0, dtype="float32", name="rescale")(pixels)
+    # The floor of 10 grey levels keeps the noise of nearly uniform images small.
+    return layers.LayerNormalization(
+        axis=(1, 2, 3),
+        center=False,
+        scale=False,
+        epsilon=10.0**2,
+        dtype="float32",
+        name="standardise",
+    )(pixels)
+
+
+def convolution(
+    x: Any, width: int, *, name: str, size: int = 3, strides: int = 1, relu: bool = True
+) -> Any:
+    """Apply a convolution, batch normalisation and, unless told otherwise, ReLU."""
+    x = layers.Conv2D(
+        width,
+        size,
+        strides=strides,
+        padding="same",
+        use_bias=False,  # the normalisation has one
+        kernel_initializer="he_normal",
+        name=name,
+    )(x)
+    # A momentum of .9 lets the averages follow within an epoch; .99, Keras's own, lags behind.
+    x = FusedBatchNormalization(momentum=0.9, epsilon=1e-3, name=f"{name}_norm")(x)
+    return layers.ReLU(name=f"{name}_relu")(x) if relu else x
+
+
+def softmax(x: Any, n_classes: int) -> Any:
+    """End a network in a probability for each class."""
+    # Softmax stays in float32 under mixed precision, where half precision loses small shares.
+    return layers.Dense(n_classes, activation="softmax", dtype="float32", name="emotion")(x)
