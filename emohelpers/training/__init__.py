@@ -1,0 +1,8 @@
+"""Training that writes its state as it goes and continues where it was cut off."""
+
+from emohelpers.training._batches import mix
+from emohelpers.training._fit import fit
+from emohelpers.training._odds import multiply_odds
+from emohelpers.training._recorder import HISTORY_COLUMNS
+
+__all__ = ["HISTORY_COLUMNS", "fit", "mix", "multiply_odds"]

@@ -1,0 +1,236 @@
+"""The one `fit` of the package."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+
+from emohelpers.datasets import FaceDataset
+from emohelpers.errors import ConfigurationError
+from emohelpers.training._batches import Batches, one_hot
+from emohelpers.training._recorder import Recorder, signature
+
+__all__ = ["fit"]
+
+
+def fit(
+    model: Any,
+    train: FaceDataset,
+    validation: FaceDataset,
+    *,
+    directory: str | Path,
+    epochs: int,
+    batch_size: int = 64,
+    optimizer: Any = "adam",
+    targets: np.ndarray | None = None,
+    augmentation: Any = None,
+    mixup: float = 0.0,
+    cutmix: float = 0.0,
+    class_weights: Mapping[int, float] | None = None,
+    label_smoothing: float = 0.0,
+    monitor: str = "val_loss",
+    patience: int = 0,
+    seed: int = 0,
+    callbacks: Sequence[Any] = (),
+    verbose: int | str = "auto",
+) -> pd.DataFrame:
+    """Train a network, with its state on disk after every epoch.
+
+    Called again with the same arguments after it was stopped, even by SIGKILL, it continues after
+    the last finished epoch and ends with the weights that an uninterrupted run would have had on
+    the same machine. Called again after it ended, it only loads the best weights; with more
+    `epochs` it goes on.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Takes pixels in 0..255 of the data's shape; ends in softmax over the data's classes, or in
+        one sigmoid output for two classes. Its weights are trained in place.
+    train, validation : FaceDataset
+        To learn from, and to choose the best epoch with. Batches are read from the memory map.
+    directory : path
+        Gets ``history.csv`` and ``state.npz``; made if it is not there.
+    epochs : int
+        At most, counted from the start of the first run.
+    batch_size : int
+        Images in a step.
+    optimizer : str or keras.optimizers.Optimizer
+        Unbuilt. With ``use_ema=True`` the averaged weights are scored and kept.
+    targets : ndarray of float, shape (n, n_classes), optional
+        What to learn of each training image in place of its label: probabilities, for instance
+        the shares of raters' votes or the outputs of a better network.
+    augmentation : keras.Layer, optional
+        Applied to each training batch on the training device, see `emohelpers.augmentation`.
+    mixup, cutmix : float
+        How strongly to mix each training image with another before augmentation, see `mix`.
+    class_weights : mapping of int to float, optional
+        The weight of each class in the training loss, see `emohelpers.sampling.class_weights`;
+        an image of several classes has the mean of theirs.
+    label_smoothing : float
+        The share of each target that is spread over all classes, in [0, 1).
+    monitor : str
+        ``"val_loss"`` or ``"val_accuracy"``: chooses the best epoch.
+    patience : int
+        Stop after this many epochs without a better one; 0 never stops early.
+    seed : int
+        Of the order of the batches. Initial weights and dropout take theirs from
+        ``keras.utils.set_random_seed``.
+    callbacks : sequence of keras.callbacks.Callback
+        Further ones; what they remember is not part of the state on disk.
+    verbose : int or "auto"
+        As in ``keras.Model.fit``: 0 silent, 1 a progress bar, 2 a line for each epoch.
+
+    Returns
+    -------
+    DataFrame
+        The history, a row for each epoch, with the columns of `HISTORY_COLUMNS`; loss is the cross
+        entropy in nats, with label smoothing and, in training, with class weights; accuracies are
+        shares, seconds are wall-clock. The model has the weights of the best epoch.
+
+    Raises
+    ------
+    ConfigurationError
+        If data and model do not fit, or `directory` holds the state of another training.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from emohelpers import datasets, models, training
+    >>> faces = datasets.make_faces(64, seed=0)
+    >>> model = models.baseline_cnn(filters=(2, 2, 2), units=4)
+    >>> history = training.fit(
+    ...     model, faces, faces, directory=tempfile.mkdtemp(), epochs=2, verbose=0
+    ... )
+    >>> history["epoch"].tolist()
+    [1, 2]
+    """
+    n_outputs = _check(model, train, validation, epochs=epochs, monitor=monitor)
+    learned = _checked_targets(targets, train, n_outputs)
+    weights = _checked_weights(class_weights, len(train.class_names))
+    if min(mixup, cutmix) < 0:
+        raise ConfigurationError(f"mixup={mixup}, cutmix={cutmix}: expected 0 or more")
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    trainer = model if augmentation is None else keras.Sequential([augmentation, model])
+    trainer.compile(
+        optimizer=optimizer,
+        loss=keras.losses.BinaryCrossentropy(label_smoothing=label_smoothing)
+        if n_outputs == 1
+        else keras.losses.CategoricalCrossentropy(label_smoothing=label_smoothing),
+        metrics=["accuracy"],
+    )
+    trainer.build((None, *train.images.shape[1:]))
+    trainer.optimizer.build(trainer.trainable_variables)
+    options = {
+        "batch_size": batch_size,
+        "class_weights": class_weights,
+        "label_smoothing": label_smoothing,
+        "mixup": [mixup, cutmix],
+        "monitor": monitor,
+        "seed": seed,
+    }
+    recorder = Recorder(
+        directory,
+        signature=signature(trainer, train, validation, learned, options),
+        monitor=monitor,
+        patience=patience,
+    )
+    recorder.set_model(trainer)
+    recorder.restore()
+    averaged = getattr(trainer.optimizer, "use_ema", False)
+    done = len(recorder.history)
+    if done < epochs and not recorder.finished:
+        batches = Batches(
+            train.images,
+            learned,
+            batch_size,
+            class_weights=weights,
+            mixup=mixup,
+            cutmix=cutmix,
+            seed=seed,
+            first_epoch=done,
+        )
+        trainer.fit(
+            batches,
+            steps_per_epoch=batches.steps,
+            shuffle=False,  # the batches are shuffled already
+            validation_data=Batches(
+                validation.images, one_hot(validation.labels, n_outputs), batch_size=256
+            ),
+            initial_epoch=done,
+            epochs=epochs,
+            # The recorder comes first: it must see the averaged weights before they go back.
+            callbacks=[
+                recorder,
+                *([keras.callbacks.SwapEMAWeights()] if averaged else []),
+                *callbacks,
+            ],
+            verbose=verbose,
+        )
+    trainer.set_weights(recorder.best)
+    return recorder.table()
+
+
+def _check(
+    model: Any, train: FaceDataset, validation: FaceDataset, *, epochs: int, monitor: str
+) -> int:
+    """Refuse what would fail or mislead later; return the number of the network's outputs."""
+    n_outputs = int(model.output_shape[-1])
+    if monitor not in ("val_loss", "val_accuracy"):
+        raise ConfigurationError(f"monitor={monitor!r}: expected 'val_loss' or 'val_accuracy'")
+    if epochs < 1:
+        raise ConfigurationError(f"epochs={epochs}: expected 1 or more")
+    for part, data in (("train", train), ("validation", validation)):
+        if len(data) == 0:
+            raise ConfigurationError(f"no images in {part}: expected at least one")
+        if (data.labels < 0).any():
+            raise ConfigurationError(
+                f"{int((data.labels < 0).sum())} images in {part} have no label: leave them out "
+                "with select(labels >= 0)"
+            )
+        if len(data.class_names) != max(n_outputs, 2):
+            raise ConfigurationError(
+                f"{len(data.class_names)} classes in {part} and {n_outputs} outputs of the "
+                "network: expected an output for each class (or one for two classes)"
+            )
+        expected = tuple(model.input_shape[1:])
+        if tuple(data.images.shape[1:]) != expected:
+            raise ConfigurationError(
+                f"images of {data.images.shape[1:]} in {part}: the network takes {expected}"
+            )
+    return n_outputs
+
+
+def _checked_targets(targets: np.ndarray | None, train: FaceDataset, n_outputs: int) -> np.ndarray:
+    """Return what the network is to say of each training image, as it says it."""
+    if targets is None:
+        return one_hot(train.labels, n_outputs)
+    given = np.asarray(targets, dtype=np.float32)
+    expected = (len(train), len(train.class_names))
+    if given.shape != expected:
+        raise ConfigurationError(
+            f"targets of shape {given.shape}: expected {expected}, training images by classes"
+        )
+    wrong = ~((given >= 0).all(1) & (np.abs(given.sum(1) - 1) < 1e-3))
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise ConfigurationError(
+            f"target {row} is {given[row].tolist()}: expected probabilities that sum to 1"
+        )
+    return given[:, 1:] if n_outputs == 1 else given
+
+
+def _checked_weights(
+    class_weights: Mapping[int, float] | None, n_classes: int
+) -> np.ndarray | None:
+    if not class_weights:
+        return None
+    if set(class_weights) != set(range(n_classes)):
+        raise ConfigurationError(
+            f"class_weights of {sorted(class_weights)}: expected one for each label, "
+            f"0 to {n_classes - 1}"
+        )
+    return np.array([class_weights[label] for label in range(n_classes)], dtype=np.float32)
