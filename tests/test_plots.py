@@ -239,6 +239,81 @@ def test_the_markers_of_0_and_1_are_drawn_whole():
     assert not drawn.lines[0].get_clip_on()
 
 
+def test_compare_curves_draw_each_training_on_the_same_scale_and_mark_its_best():
+    worse = HISTORY.assign(val_accuracy=[0.4, 0.3, 0.2, 0.1])
+    figure = plots.compare_curves({"plain": HISTORY, "worse": worse})
+    for ax, history in zip(figure.axes, (HISTORY, worse), strict=True):
+        training, validation, _ = ax.lines
+        assert training.get_ydata().tolist() == history["accuracy"].tolist()
+        assert validation.get_ydata().tolist() == history["val_accuracy"].tolist()
+        assert validation.get_xdata().tolist() == [1, 2, 3, 4]
+    stars = [(*ax.lines[2].get_xdata(), *ax.lines[2].get_ydata()) for ax in figure.axes]
+    assert stars == [(3, 0.6), (1, 0.4)]
+    assert [ax.get_title(loc="left") for ax in figure.axes] == ["plain", "worse"]
+    assert figure.axes[0].get_ylim() == figure.axes[1].get_ylim()
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["training", "validation"]
+
+
+def test_compare_curves_of_losses_mark_the_lowest():
+    (ax,) = plots.compare_curves({"plain": HISTORY}, metric="loss").axes
+    assert (ax.lines[2].get_xdata()[0], ax.lines[2].get_ydata()[0]) == (2, 1.4)
+    assert ax.get_ylabel() == "loss (cross-entropy)"
+
+
+@pytest.mark.parametrize(
+    ("histories", "metric", "message"),
+    [
+        ({}, "accuracy", "0 trainings: expected 1 to 4"),
+        (dict.fromkeys("abcde", HISTORY), "accuracy", "5 trainings: expected 1 to 4"),
+        ({"plain": HISTORY}, "f1", "expected 'accuracy' or 'loss'"),
+        ({"plain": HISTORY.drop(columns="val_loss")}, "loss", "plain: .* without val_loss"),
+        ({"plain": HISTORY.iloc[:0]}, "accuracy", "plain: a history of 0 epochs without a row"),
+    ],
+)
+def test_compare_curves_refuse_what_can_not_be_compared(histories, metric, message):
+    with pytest.raises(ConfigurationError, match=message):
+        plots.compare_curves(histories, metric=metric)
+
+
+DIFFERENCES = pd.DataFrame(
+    {
+        "difference": [-0.02, 0.004, 0.03],
+        "difference_low": [-0.035, -0.006, 0.0],
+        "difference_high": [-0.01, 0.02, 0.05],
+    },
+    index=["without mixup", "with noise", "larger"],
+)
+
+
+def test_differences_are_drawn_in_points_and_grey_where_they_may_be_chance():
+    ax = plots.differences(DIFFERENCES)
+    values = [drawn.lines[0].get_xdata()[0] for drawn in ax.containers]
+    ends = [np.array(drawn.lines[2][0].get_segments())[0, :, 0] for drawn in ax.containers]
+    np.testing.assert_allclose(values, [-2, 0.4, 3])
+    np.testing.assert_allclose(ends, [[-3.5, -1], [-0.6, 2], [0, 5]], atol=1e-9)
+    fills = [to_hex(drawn.lines[0].get_markerfacecolor()) for drawn in ax.containers]
+    assert fills[0] not in fills[1:]
+    assert fills[1:] == ["#ffffff", "#ffffff"]
+    assert tick_names(ax.yaxis) == list(DIFFERENCES.index)
+    assert ax.yaxis_inverted()
+    assert ax.lines[0].get_xdata() == [0, 0]
+    assert "percentage points" in ax.get_xlabel()
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (DIFFERENCES.iloc[:0], "0 rows without a row"),
+        (DIFFERENCES.drop(columns="difference_low"), "without difference_low"),
+        (DIFFERENCES.assign(difference=0.5), "without mixup: 50 points lie outside"),
+        (DIFFERENCES.assign(difference_low=np.nan), "outside their interval nan"),
+    ],
+)
+def test_differences_refuse_what_is_no_interval(table, message):
+    with pytest.raises(ConfigurationError, match=message):
+        plots.differences(table)
+
+
 def test_image_grid_shows_each_image_in_its_own_range(faces):
     grey = faces[0]
     color = np.repeat(faces[1], 3, axis=-1)
@@ -400,6 +475,8 @@ def test_nothing_that_is_drawn_is_cut_off_at_the_edge(tmp_path, faces):
     drawn = [
         plots.class_counts(COUNTS * 1000).figure,
         plots.learning_curves(HISTORY),
+        plots.compare_curves({"one name": HISTORY, "another name": HISTORY}),
+        plots.differences(DIFFERENCES).figure,
         plots.confusion_matrix(np.full((8, 8), 1234), EMOTIONS).figure,
         plots.rater_disagreement(pd.DataFrame(np.eye(8), EMOTIONS, EMOTIONS)).figure,
         plots.intervals(scores, metrics=["f1"]).figure,

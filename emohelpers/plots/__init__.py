@@ -6,7 +6,13 @@ alone: pyplot does not know them, so none is left open. In a notebook, end the c
 (``plots.class_counts(counts).figure``); in a script, `save` it or pass an ``ax`` of pyplot's own.
 """
 
-from emohelpers.plots._charts import class_counts, intervals, learning_curves
+from emohelpers.plots._charts import (
+    class_counts,
+    compare_curves,
+    differences,
+    intervals,
+    learning_curves,
+)
 from emohelpers.plots._images import (
     augmentation_strip,
     image_grid,
@@ -23,7 +29,9 @@ __all__ = [
     "augmentation_strip",
     "class_counts",
     "class_means",
+    "compare_curves",
     "confusion_matrix",
+    "differences",
     "image_grid",
     "intervals",
     "learning_curves",

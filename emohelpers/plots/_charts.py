@@ -1,4 +1,4 @@
-"""Bars, curves and intervals: class counts, learning curves, metrics."""
+"""Bars, curves and intervals: class counts, learning curves, metrics, differences."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,7 +11,9 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from emohelpers.errors import ConfigurationError
 from emohelpers.plots._style import (
     BLUE,
+    BODY,
     FAINT,
+    GREY,
     INK,
     ORANGE,
     SERIES_COLORS,
@@ -23,7 +25,7 @@ from emohelpers.plots._style import (
     style,
 )
 
-__all__ = ["class_counts", "intervals", "learning_curves"]
+__all__ = ["class_counts", "compare_curves", "differences", "intervals", "learning_curves"]
 
 _MARKERS = ("o", "s", "D", "^", "v", "P")
 
@@ -159,6 +161,145 @@ def learning_curves(history: pd.DataFrame) -> SlideFigure:
     handles, labels = loss.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2)
     return figure
+
+
+@style()
+def compare_curves(
+    histories: Mapping[str, pd.DataFrame], *, metric: str = "accuracy"
+) -> SlideFigure:
+    """Draw the curves of several trainings side by side, all on the same axes.
+
+    The best value on validation is marked by a star.
+
+    Parameters
+    ----------
+    histories : mapping of str to DataFrame
+        One to four trainings by name: for each what `training.fit` returns, of which ``epoch``
+        and the metric with and without ``val_`` are read.
+    metric : str
+        ``"accuracy"`` (in 0..1) or ``"loss"``.
+
+    Returns
+    -------
+    SlideFigure
+        With Axes for each training.
+
+    Raises
+    ------
+    ConfigurationError
+        If the metric is another, there are no trainings or too many, a column is missing or there
+        is no epoch.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> short = pd.DataFrame({"epoch": [1, 2], "loss": [1.9, 1.6], "val_loss": [1.8, 1.7]})
+    >>> figure = compare_curves({"first": short, "second": short}, metric="loss")
+    >>> [ax.get_title(loc="left") for ax in figure.axes]
+    ['first', 'second']
+    """
+    if metric not in ("accuracy", "loss"):
+        raise ConfigurationError(f"metric={metric!r}: expected 'accuracy' or 'loss'")
+    if not 1 <= len(histories) <= 4:
+        raise ConfigurationError(f"{len(histories)} trainings: expected 1 to 4")
+    figure = SlideFigure(height=4.6)
+    panels = figure.subplots(1, len(histories), sharey=True, squeeze=False)[0]
+    for ax, (name, history) in zip(panels, histories.items(), strict=True):
+        columns = ("epoch", metric, f"val_{metric}")
+        missing = [column for column in columns if column not in history]
+        if missing or len(history) == 0:
+            raise ConfigurationError(
+                f"{name}: a history of {len(history)} epochs without "
+                f"{', '.join(missing) or 'a row'}: expected the columns {', '.join(columns)} and "
+                "at least one epoch"
+            )
+        epochs, training, validation = (history[column].to_numpy() for column in columns)
+        marker = "o" if len(history) <= 3 else ""
+        ax.plot(epochs, training, color=BLUE, marker=marker, label="training")
+        ax.plot(epochs, validation, "--", color=ORANGE, marker=marker, label="validation")
+        best = int(validation.argmin() if metric == "loss" else validation.argmax())
+        ax.plot(
+            epochs[best], validation[best], "*", color=ORANGE, markersize=20, markeredgecolor=INK
+        )
+        ax.set_title(name, fontsize=BODY)
+        ax.set_xlabel("epoch")
+        ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        ax.grid(axis="y", color=FAINT)
+        settle_ticks(ax)
+    panels[0].set_ylabel("loss (cross-entropy)" if metric == "loss" else "accuracy")
+    if metric == "accuracy":
+        panels[0].yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0%}"))
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2)
+    return figure
+
+
+@style()
+def differences(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Draw differences in accuracy as dots on their intervals, beside a line at none.
+
+    Those whose interval holds zero are drawn grey and hollow: they may well be chance.
+
+    Parameters
+    ----------
+    table : DataFrame
+        A row for each comparison, whose name is the index, with the columns ``difference``,
+        ``difference_low`` and ``difference_high``, shares in -1..1.
+    ax : Axes, optional
+        Where to draw; a new figure unless given.
+
+    Returns
+    -------
+    Axes
+        In percentage points.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is no row, a column is missing, or a value lies outside its interval.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> rows = {"difference": [-0.02], "difference_low": [-0.03], "difference_high": [-0.01]}
+    >>> ax = differences(pd.DataFrame(rows, index=["without mixup"]))
+    >>> [label.get_text() for label in ax.get_yticklabels()]
+    ['without mixup']
+    """
+    columns = ("difference_low", "difference", "difference_high")
+    missing = [column for column in columns if column not in table]
+    if missing or len(table) == 0:
+        raise ConfigurationError(
+            f"a table of {len(table)} rows without {', '.join(missing) or 'a row'}: expected the "
+            f"columns {', '.join(columns)} and at least one row"
+        )
+    points = 100 * table[list(columns)].to_numpy(float)
+    for name, (low, value, high) in zip(table.index, points, strict=True):
+        if not low <= value <= high:
+            raise ConfigurationError(
+                f"{name}: {value:g} points lie outside their interval {low:g} to {high:g}"
+            )
+    ax = axes_or_new(ax)
+    ax.axvline(0, color=INK, linewidth=1.2)
+    for place, (low, value, high) in enumerate(points):
+        apart = low > 0 or high < 0
+        ax.errorbar(
+            value,
+            place,
+            xerr=[[value - low], [high - value]],
+            fmt="o",
+            color=BLUE if apart else GREY,
+            markerfacecolor=BLUE if apart else "white",
+            elinewidth=2.4,
+        )
+    ax.set_yticks(range(len(table)), labels=[str(name) for name in table.index])
+    ax.set_ylim(len(table) - 0.5, -0.5)
+    ax.set_xlabel("difference in accuracy, percentage points, with its 95% interval")
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:+g}" if value else "0"))
+    ax.grid(axis="x", color=FAINT)
+    ax.spines["left"].set_visible(False)
+    settle_ticks(ax)
+    return ax
 
 
 @style()
