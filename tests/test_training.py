@@ -161,8 +161,8 @@ def test_one_output_learns_two_classes(tmp_path):
     inputs = keras.Input((24, 24, 1))
     features = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(inputs))
     model = keras.Model(inputs, keras.layers.Dense(1, activation="sigmoid")(features))
-    adam = keras.optimizers.Adam(0.003)
-    history = fit(model, tmp_path, data=data, epochs=40, optimizer=adam, monitor="val_accuracy")
+    adam = keras.optimizers.Adam(0.01)
+    history = fit(model, tmp_path, data=data, epochs=80, optimizer=adam, monitor="val_accuracy")
     shares = evaluation.predict(model, data.images)
     assert shares.shape == (64, 2)
     accuracy = (shares.argmax(1) == data.labels).mean()
@@ -174,7 +174,7 @@ def test_weights_of_classes_change_what_is_learned(tmp_path):
     data = faces(120, emotions=("anger", "happiness", "neutral"))
     model = network(3)
     weights = {0: 100.0, 1: 0.01, 2: 0.01}
-    adam = keras.optimizers.Adam(0.003)
+    adam = keras.optimizers.Adam(0.01)
     fit(model, tmp_path, data=data, epochs=4, class_weights=weights, optimizer=adam)
     # The last state is what the weights led to; the best epoch may be the first.
     with np.load(tmp_path / "state.npz") as arrays:
