@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from emohelpers import datasets, evaluation, models
+from emohelpers import datasets, evaluation
 from emohelpers.datasets import FaceDataset
 from emohelpers.errors import ConfigurationError, LabelError
 
@@ -154,26 +154,6 @@ def test_private_test_without_leaks_has_the_published_size(real_data):
     parts = evaluation.protocol(faces)
     assert len(parts["PrivateTest"]) == len(parts["PublicTest"]) == 3589
     assert len(parts["PrivateTest-no-leaks"]) == 3589 - 288
-
-
-def test_predict_averages_the_mirror_image_and_does_not_depend_on_the_batch():
-    faces = datasets.make_faces(7, seed=1)
-    model = models.baseline_cnn(filters=(4, 4, 4), units=8)
-    one = evaluation.predict(model, faces.images, batch_size=3)
-    whole = model.predict(np.asarray(faces.images, np.float32), verbose=0)
-    np.testing.assert_allclose(one, whole, atol=1e-6)
-    mirrored = model.predict(np.asarray(faces.images, np.float32)[:, :, ::-1], verbose=0)
-    two = evaluation.predict(model, faces.images, views=2)
-    np.testing.assert_allclose(two, (whole + mirrored) / 2, atol=1e-6)
-    np.testing.assert_allclose(two.sum(1), 1, atol=1e-5)
-
-
-def test_predict_refuses_other_shapes_and_views():
-    model = models.baseline_cnn(filters=(2, 2, 2), units=4)
-    with pytest.raises(ConfigurationError, match=r"takes \(48, 48, 1\)"):
-        evaluation.predict(model, np.zeros((2, 40, 48, 1), np.uint8))
-    with pytest.raises(ConfigurationError, match="views=3"):
-        evaluation.predict(model, np.zeros((2, 48, 48, 1), np.uint8), views=3)
 
 
 def test_restrict_keeps_common_classes_in_the_networks_order():

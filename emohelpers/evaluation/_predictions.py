@@ -1,6 +1,8 @@
 """What a network says of each image."""
 
+from collections.abc import Iterator
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
@@ -8,11 +10,20 @@ from numpy.typing import ArrayLike, NDArray
 
 from emohelpers.datasets import FaceDataset
 from emohelpers.errors import ConfigurationError, LabelError
+from emohelpers.preprocessing import crop, resize
 
 __all__ = ["VIEWS", "answers_table", "predict"]
 
-VIEWS = (1, 2)
-"""Views at test time: 1 is the image itself, 2 is the average with its mirror image."""
+VIEWS = (1, 2, 10)
+"""Views at test time: 1 is the image itself, 2 the image and its mirror image, 10 five crops of it
+(the corners and the centre, 40x40 pixels of 48x48) and their mirror images."""
+
+# Of the height and width: what the central crop leaves off at each edge, rounded to whole pixels.
+_MARGIN = 4 / 48
+
+# Compiling takes longer than answering some hundred faces, and its graphs stay right when weights
+# change. The network itself is not kept alive.
+_compiled: WeakKeyDictionary[Any, dict[int, Any]] = WeakKeyDictionary()
 
 
 def predict(
@@ -27,9 +38,11 @@ def predict(
     images : array_like of uint8, shape (n, height, width, channels)
         Read a batch at a time, so a memory map of any size will do.
     views : int
-        One of `VIEWS`; the probabilities of the views are averaged.
+        One of `VIEWS`; the probabilities of the views are averaged. A crop leaves off a sixth of
+        the height and width, rounded to an even number of pixels, and is resized to the image's
+        own size by bilinear interpolation, in float32.
     batch_size : int
-        Images in a batch.
+        Images in a batch; see `emohelpers.models.compiled`, which answers them.
 
     Returns
     -------
@@ -51,21 +64,50 @@ def predict(
     """
     if views not in VIEWS:
         raise ConfigurationError(f"views={views}: expected one of {VIEWS}")
-    expected = tuple(model.input_shape[1:])
-    if tuple(images.shape[1:]) != expected:
-        raise ConfigurationError(f"images of {images.shape[1:]}: the network takes {expected}")
-    parts = [np.empty((0, model.output_shape[-1]), np.float32)]
+    network = _network(model, batch_size)
+    parts = [network(images[:0])]
     for start in range(0, len(images), batch_size):
         batch = np.asarray(images[start : start + batch_size])
-        # A batch of the same size each time is compiled once; the padding is cut off again.
-        full = np.concatenate([batch, np.zeros((batch_size - len(batch), *expected), batch.dtype)])
-        seen = [full] if views == 1 else [full, full[:, :, ::-1]]
-        outputs = [np.asarray(model.predict_on_batch(np.ascontiguousarray(view))) for view in seen]
-        parts.append((np.stack(outputs).sum(0) / views)[: len(batch)])
-    probabilities = np.concatenate(parts).astype(np.float32)
+        total = np.zeros((len(batch), parts[0].shape[1]), np.float32)
+        for view in _views(batch, views):
+            total += network(view)
+        parts.append(total / np.float32(views))
+    probabilities = np.concatenate(parts)
     if probabilities.shape[1] == 1:
         probabilities = np.concatenate([1 - probabilities, probabilities], axis=1)
     return probabilities
+
+
+def _network(model: Any, batch_size: int) -> Any:
+    """Return the network compiled, with the weights that it has now."""
+    from emohelpers import models
+
+    known = _compiled.get(model, {})
+    if batch_size in known:
+        known[batch_size].update()
+        return known[batch_size]
+    network = models.compiled(model, batch_size=batch_size)
+    if network.copied:  # otherwise it would keep the model alive
+        _compiled.setdefault(model, {})[batch_size] = network
+    return network
+
+
+def _views(images: NDArray[Any], views: int) -> Iterator[NDArray[Any]]:
+    """Yield a batch as seen in each view."""
+    for image in _crops(images) if views == 10 else (images,):
+        yield image
+        if views > 1:
+            yield image[:, :, ::-1]
+
+
+def _crops(images: NDArray[Any]) -> Iterator[NDArray[np.float32]]:
+    """Yield the four corners and the centre, each resized to the whole."""
+    whole = images.shape[1:3]
+    bottom, right = (2 * round(side * _MARGIN) for side in whole)
+    size = (whole[0] - bottom, whole[1] - right)
+    pixels = images.astype(np.float32)
+    for top, left in ((0, 0), (0, right), (bottom, 0), (bottom, right), (None, None)):
+        yield resize(crop(pixels, size, top=top, left=left), whole)
 
 
 def answers_table(dataset: FaceDataset, probabilities: ArrayLike) -> pd.DataFrame:
