@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from emohelpers import augmentation, datasets, evaluation, models, publishing, recipes
-from emohelpers.errors import ConfigurationError
+from emohelpers.errors import ConfigurationError, EmohelpersError
 
 TINY = recipes.Recipe(
     name="tiny",
@@ -38,6 +38,10 @@ def test_every_recipe_names_only_what_exists(recipe):
     assert set(recipe.reported) <= {"accuracy", "macro_f1"}
     assert 0 < recipe.learning_rate < 1
     assert 0 <= recipe.label_smoothing < 1
+    assert recipe.warmup < recipe.epochs
+    assert 0 <= recipe.votes <= 1
+    assert (recipe.teacher_share > 0) == (recipe.teacher is not None)
+    assert recipe.labels in ("source", "majority")
 
 
 def test_the_published_baseline_is_the_network_that_its_authors_describe():
@@ -48,6 +52,19 @@ def test_the_published_baseline_is_the_network_that_its_authors_describe():
     assert kinds.count("Conv2D") == kinds.count("MaxPooling2D") == 3
     assert kinds.count("Dropout") == 1
     assert recipe.reported == {"macro_f1": 0.57}
+
+
+def test_the_systems_of_others_are_trained_as_their_authors_describe_them():
+    deeper, vgg, alexnet = map(recipes.get, ("fer-deeper-authors", "fer-vgg19", "alexnet"))
+    assert (deeper.optimizer, deeper.learning_rate) == ("Adam", 1e-3)
+    assert (deeper.batch_size, deeper.epochs, deeper.patience) == (128, 50, 12)
+    assert deeper.augmentation_options["rotation"] == 30
+    assert deeper.reported == recipes.get("fer-deeper").reported == {"macro_f1": 0.62}
+    assert (vgg.optimizer, vgg.learning_rate, vgg.batch_size, vgg.epochs) == ("SGD", 1e-3, 32, 50)
+    assert vgg.network_options == {"backbone": "vgg19", "weights": "imagenet", "freeze": 2}
+    assert (vgg.size, vgg.color, vgg.reported) == (48, True, {"macro_f1": 0.64})
+    assert (alexnet.size, alexnet.batch_size, alexnet.epochs) == (227, 32, 25)
+    assert (alexnet.optimizer, alexnet.reported) == ("Adam", {"accuracy": 0.517})
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones():
@@ -92,7 +109,7 @@ def test_the_seed_decides_the_weights(tmp_path):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"network": "vgg99"}, "no network 'vgg99': expected one of baseline_cnn"),
+        ({"network": "vgg99"}, "no network 'vgg99': expected one of alexnet, baseline_cnn"),
         ({"network": "Any"}, "no network 'Any'"),
         ({"optimizer": "Adamant"}, "no optimizer 'Adamant'"),
         ({"optimizer": "schedules"}, "no optimizer 'schedules'"),
@@ -100,11 +117,16 @@ def test_the_seed_decides_the_weights(tmp_path):
         ({"augmentation": "heavy"}, "heavy"),
         ({"epochs": 0}, "epochs=0"),
         ({"dataset_options": {"number": 120}}, "toyfaces has no option number"),
+        ({"labels": "mine"}, "labels 'mine': expected 'source' or 'majority'"),
+        ({"warmup": 2}, "a warm-up of 2 epochs: expected 0 or more and fewer than the 2"),
+        ({"teacher_share": 0.5}, "teacher None with a share of 0.5"),
+        ({"teacher": "fer-baseline"}, "with a share of 0: expected both or none"),
+        ({"teacher": "nobody", "teacher_share": 0.5}, "no published network 'nobody'"),
     ],
 )
 def test_an_unknown_part_of_a_recipe_is_refused_before_anything_is_written(tmp_path, change, words):
     recipe = dataclasses.replace(TINY, **change)
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(EmohelpersError) as caught:
         recipes.train(recipe, directory=tmp_path / "out", cache=tmp_path / "cache", verbose=0)
     assert words in str(caught.value)
     assert not list(tmp_path.glob("out/*"))
@@ -126,8 +148,97 @@ def test_no_epochs_are_not_taken_for_the_recipes_own(tmp_path):
 
 def test_optimizer_options_and_schedule_reach_the_optimizer():
     recipe = dataclasses.replace(TINY, optimizer="SGD", optimizer_options={"momentum": 0.9})
-    optimizer = recipes._optimizer(recipe, epochs=1, steps=10)
+    optimizer = recipes._train._optimizer(recipe, epochs=1, steps=10)
     assert isinstance(optimizer, keras.optimizers.SGD)
     assert optimizer.momentum == 0.9
     rates = [float(optimizer._learning_rate(step)) for step in (0, 5, 10)]
     assert rates == pytest.approx([1e-3, 5e-4, 0], abs=1e-9)
+
+
+def test_the_warm_up_rises_to_the_rate_and_the_cosine_falls_to_zero():
+    recipe = dataclasses.replace(TINY, warmup=1.0, learning_rate=0.1)
+    optimizer = recipes._train._optimizer(recipe, epochs=5, steps=10)
+    rates = [float(optimizer._learning_rate(step)) for step in (0, 5, 10, 30, 50)]
+    assert rates == pytest.approx([0, 0.05, 0.1, 0.05, 0], abs=1e-8)
+
+
+def test_weight_decay_leaves_biases_and_normalisations_alone():
+    options = {"momentum": 0.0, "weight_decay": 0.1}
+    recipe = dataclasses.replace(TINY, optimizer="SGD", optimizer_options=options)
+    model = models.compact_cnn((24, 24, 1), 3, widths=(2, 2, 2, 2))
+    optimizer = recipes._train._optimizer(recipe, epochs=1, steps=1)
+    before = [np.array(variable) + 1 for variable in model.trainable_variables]
+    for variable, value in zip(model.trainable_variables, before, strict=True):
+        variable.assign(value)
+    optimizer.build(model.trainable_variables)
+    zero = [np.zeros(variable.shape, np.float32) for variable in model.trainable_variables]
+    optimizer.apply_gradients(zip(zero, model.trainable_variables, strict=True))
+    for variable, value in zip(model.trainable_variables, before, strict=True):
+        shrunk = 1 - 0.1 * TINY.learning_rate if variable.name == "kernel" else 1.0
+        np.testing.assert_allclose(np.array(variable), value * shrunk, rtol=1e-6)
+
+
+def test_a_pupil_learns_its_teachers_opinion_and_keeps_it(tmp_path):
+    teacher = recipes.train(TINY, directory=tmp_path / "teacher", cache=tmp_path, verbose=0)
+    pupil = dataclasses.replace(
+        TINY, teacher=str(tmp_path / "teacher"), teacher_share=0.75, votes=0.5
+    )
+    out = tmp_path / "pupil"
+    out.mkdir()
+    data = datasets.load("toyfaces", n=120, size=24, cache=tmp_path).keep_classes(TINY.emotions)
+    rows = evaluation.training_rows(data)
+    targets = recipes._train._targets(pupil, rows, directory=out)
+    opinion = evaluation.predict(teacher.model, rows.images, views=2)
+    voted = rows.table[[f"votes_{name}" for name in TINY.emotions]].to_numpy(float)
+    total = voted.sum(1, keepdims=True)
+    label = np.eye(3)[rows.labels]
+    voted = np.where(total > 0, voted / np.maximum(total, 1), label)
+    expected = 0.75 * opinion + 0.25 * (0.5 * voted + 0.5 * label)
+    np.testing.assert_allclose(targets, expected, atol=2e-3)  # kept in half precision
+    np.testing.assert_allclose(targets.sum(1), 1, atol=1e-6)
+    # The opinion is kept: a teacher that changes or goes away changes nothing any more.
+    gone = dataclasses.replace(pupil, teacher="gone")
+    np.testing.assert_array_equal(recipes._train._targets(gone, rows, directory=out), targets)
+    recipes.train(pupil, directory=out, cache=tmp_path, verbose=0)
+    assert publishing.open_model(out).class_names == TINY.emotions
+
+
+def test_a_teacher_of_other_classes_is_refused(tmp_path):
+    recipes.train(TINY, directory=tmp_path / "teacher", cache=tmp_path, epochs=1, verbose=0)
+    pupil = dataclasses.replace(
+        TINY,
+        emotions=("neutral", "happiness", "anger"),
+        teacher=str(tmp_path / "teacher"),
+        teacher_share=0.5,
+    )
+    with pytest.raises(ConfigurationError, match="its teacher knows happiness, neutral, anger"):
+        recipes.train(pupil, directory=tmp_path / "pupil", cache=tmp_path, verbose=0)
+
+
+def test_a_recipe_of_majorities_learns_and_is_scored_on_them(tmp_path):
+    recipe = dataclasses.replace(TINY, labels="majority", votes=1.0, emotions=datasets.EMOTIONS)
+    out = tmp_path / "majority"
+    recipes.train(recipe, directory=out, cache=tmp_path, epochs=1, verbose=0)
+    saved = publishing.open_model(out)
+    faces = saved.load("toyfaces", n=120, cache=tmp_path)
+    assert faces.name == "toyfaces-majority"
+    assert 0 < (faces.labels < 0).sum() < 60
+    result = publishing.metrics(saved, faces)
+    assert publishing.metrics_file(saved, result).name == "metrics.json"
+    test = faces.split("test")
+    assert result["scores"]["test"]["n"] == (test.labels >= 0).sum()
+
+
+def test_mixed_precision_trains_and_leaves_a_network_of_keras_own_layers(tmp_path):
+    recipe = dataclasses.replace(
+        TINY, network="compact_cnn", network_options={"widths": (2, 2, 2, 2)}
+    )
+    out = tmp_path / "mixed"
+    recipes.train(
+        recipe, directory=out, cache=tmp_path, epochs=1, precision="mixed_bfloat16", verbose=0
+    )
+    opened = keras.saving.load_model(out / "model.keras")
+    assert {layer.dtype_policy.name for layer in opened.layers} == {"float32"}
+    assert {type(layer).__module__.split(".")[0] for layer in opened.layers} == {"keras"}
+    assert keras.config.dtype_policy().name == "float32"
+    assert publishing.open_model(out).recipe["precision"] == "mixed_bfloat16"

@@ -116,15 +116,17 @@ def portable(model: Any) -> Any:
     >>> "BatchNormalization" in kinds, "FusedBatchNormalization" in kinds
     (True, False)
     """
-
-    def plain(layer: Any) -> Any:
-        if isinstance(layer, keras.Model):
-            return portable(layer)
-        kind: Any = type(layer)
-        if kind is FusedBatchNormalization:
-            kind = keras.layers.BatchNormalization
-        return kind.from_config({**layer.get_config(), "dtype": "float32"})
-
-    copy = keras.models.clone_model(model, clone_function=plain)
+    copy = _plain(model)
     copy.set_weights(model.get_weights())
     return copy
+
+
+def _plain(layer: Any) -> Any:
+    if isinstance(layer, keras.Model):
+        return keras.models.clone_model(layer, clone_function=_plain)
+    if not isinstance(layer, keras.Layer):
+        return layer  # an operation such as an addition, which has no weights and no precision
+    kind: Any = type(layer)
+    if kind is FusedBatchNormalization:
+        kind = keras.layers.BatchNormalization
+    return kind.from_config({**layer.get_config(), "dtype": "float32"})

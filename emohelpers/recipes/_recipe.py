@@ -1,0 +1,103 @@
+"""What a recipe says."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from emohelpers.datasets import EMOTIONS
+
+__all__ = ["Recipe"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a training does, without how.
+
+    Parameters
+    ----------
+    name : str
+        What ``emohelpers train`` calls it.
+    summary : str
+        One sentence.
+    dataset : str
+        The source, as in `emohelpers.datasets.load`.
+    network : str
+        A builder of `emohelpers.models`.
+    dataset_options, network_options : mapping
+        Further arguments of the loader and of the builder.
+    labels : str
+        ``"source"``: the data set's own labels; ``"majority"``: what most raters saw, see
+        `emohelpers.raters.by_majority`.
+    emotions : sequence of str
+        The classes, in label order.
+    size : int
+        Height and width of the images, in pixels.
+    color : bool
+        Three channels in place of one.
+    augmentation : str, optional
+        A preset of `emohelpers.augmentation.pipeline`.
+    augmentation_options : mapping
+        Strengths in place of the preset's, or without one.
+    class_weights : float
+        The exponent of scikit-learn's balanced class weights: 1 balances in full, 0 not at all.
+    optimizer : str
+        The name of a class of `keras.optimizers`.
+    optimizer_options : mapping
+        Its arguments, but for the learning rate.
+    learning_rate : float
+        At the first step, or after the warm-up.
+    schedule : str
+        ``"constant"``, or ``"cosine"``: down to zero at the last epoch.
+    warmup : float
+        Epochs over which a cosine schedule first rises from zero.
+    label_smoothing, mixup, cutmix : float
+        See `emohelpers.training.fit`.
+    votes : float
+        The share of each training target that the raters' votes have, see
+        `emohelpers.raters.soft_labels`; the label has the rest.
+    teacher : str, optional
+        A published network, by its folder's name, whose opinion of each training image is learned
+        (Hinton et al. 2015, https://arxiv.org/abs/1503.02531).
+    teacher_share : float
+        The share of each training target that the teacher's opinion has.
+    batch_size, epochs, patience : int
+        See `emohelpers.training.fit`.
+    monitor : str
+        What chooses the best epoch, ``"val_accuracy"`` or ``"val_loss"``.
+    odds : mapping of str to float
+        What the odds of some emotions are multiplied by after training, see
+        `emohelpers.training.multiply_odds`.
+    reported : mapping
+        The figures of the system's authors, where it is not the project's own.
+    """
+
+    name: str
+    summary: str
+    dataset: str
+    network: str
+    dataset_options: Mapping[str, Any] = field(default_factory=dict)
+    network_options: Mapping[str, Any] = field(default_factory=dict)
+    labels: str = "source"
+    emotions: tuple[str, ...] = EMOTIONS[:7]
+    size: int = 48
+    color: bool = False
+    augmentation: str | None = None
+    augmentation_options: Mapping[str, Any] = field(default_factory=dict)
+    class_weights: float = 0.0
+    optimizer: str = "Adam"
+    optimizer_options: Mapping[str, Any] = field(default_factory=dict)
+    learning_rate: float = 1e-3
+    schedule: str = "constant"
+    warmup: float = 0.0
+    label_smoothing: float = 0.0
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    votes: float = 0.0
+    teacher: str | None = None
+    teacher_share: float = 0.0
+    batch_size: int = 64
+    epochs: int = 100
+    patience: int = 0
+    monitor: str = "val_accuracy"
+    odds: Mapping[str, float] = field(default_factory=dict)
+    reported: Mapping[str, float] = field(default_factory=dict)

@@ -1,0 +1,235 @@
+"""From a recipe to a trained network in a folder."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emohelpers.datasets import FaceDataset, load
+from emohelpers.errors import ConfigurationError
+from emohelpers.recipes._recipe import Recipe
+
+__all__ = ["train"]
+
+
+def train(
+    recipe: Recipe,
+    path: str | Path | None = None,
+    *,
+    directory: str | Path,
+    votes: str | Path | None = None,
+    epochs: int | None = None,
+    precision: str = "float32",
+    half: bool = False,
+    seed: int = 0,
+    cache: str | Path | None = None,
+    verbose: int | str = "auto",
+) -> Any:
+    """Train a recipe from its data to a folder that `emohelpers.publishing.open_model` opens.
+
+    Started again with the same arguments, it goes on where it was stopped.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        One of `RECIPES`, or your own.
+    path : path, optional
+        Where the data set lies; toy faces need none.
+    directory : path
+        Gets ``model.keras``, ``recipe.json``, ``history.csv`` and ``state.npz``.
+    votes : path, optional
+        Where the FER+ votes lie, for recipes that learn from them.
+    epochs : int, optional
+        In place of the recipe's; a cosine schedule ends there.
+    precision : str
+        A dtype policy of Keras: ``"float32"``, ``"mixed_bfloat16"`` (about a third faster on CPUs
+        that have it, and on GPUs) or ``"mixed_float16"`` (GPUs).
+    half : bool
+        Store the trained weights in half precision, see `emohelpers.publishing.save`.
+    seed : int
+        Of the initial weights, dropout, augmentation and the order of the batches.
+    cache : path, optional
+        See `emohelpers.datasets.load`.
+    verbose : int or "auto"
+        See `emohelpers.training.fit`.
+
+    Returns
+    -------
+    emohelpers.publishing.SavedModel
+        With the weights of the best epoch.
+
+    Raises
+    ------
+    ConfigurationError
+        If a part of the recipe is not known, or the folder holds another training, or a network
+        without the state of its training, which would be replaced.
+    """
+    import keras
+
+    from emohelpers import augmentation, evaluation, models, publishing, sampling, training
+
+    directory = Path(directory)
+    _check_free(directory)
+    _check_precision(precision)
+    epochs = recipe.epochs if epochs is None else epochs
+    if epochs < 1:
+        raise ConfigurationError(f"epochs={epochs}: expected 1 or more")
+    builder = _builder(recipe)
+    data = _load(recipe, path, votes=votes, cache=cache)
+    rows = evaluation.training_rows(data)
+    keras.utils.set_random_seed(seed)
+    with models.precision(precision):
+        model = builder(data.images.shape[1:], len(recipe.emotions), **recipe.network_options)
+    balanced = sampling.class_weights(rows.labels, len(recipe.emotions))
+    weights = {label: weight**recipe.class_weights for label, weight in balanced.items()}
+    training.fit(
+        model,
+        rows,
+        data.split("validation"),
+        directory=directory,
+        epochs=epochs,
+        batch_size=recipe.batch_size,
+        optimizer=_optimizer(recipe, epochs=epochs, steps=-(-len(rows) // recipe.batch_size)),
+        targets=_targets(recipe, rows, directory=directory),
+        augmentation=augmentation.pipeline(
+            recipe.augmentation, seed=seed, **recipe.augmentation_options
+        )
+        if recipe.augmentation or recipe.augmentation_options
+        else None,
+        class_weights=weights if recipe.class_weights else None,
+        label_smoothing=recipe.label_smoothing,
+        mixup=recipe.mixup,
+        cutmix=recipe.cutmix,
+        monitor=recipe.monitor,
+        patience=recipe.patience,
+        seed=seed,
+        verbose=verbose,
+    )
+    if recipe.odds:
+        training.multiply_odds(model, [recipe.odds.get(name, 1.0) for name in recipe.emotions])
+    return publishing.save(
+        models.portable(model),
+        {**asdict(recipe), "epochs": epochs, "precision": precision, "seed": seed},
+        directory=directory,
+        half=half,
+    )
+
+
+def _load(
+    recipe: Recipe, path: str | Path | None, *, votes: str | Path | None, cache: str | Path | None
+) -> FaceDataset:
+    """Load what a recipe learns from, with its classes and labels."""
+    from emohelpers import raters
+
+    if recipe.labels not in ("source", "majority"):
+        raise ConfigurationError(
+            f"recipe {recipe.name}: labels {recipe.labels!r}: expected 'source' or 'majority'"
+        )
+    options = {**recipe.dataset_options, **({} if votes is None else {"votes": votes})}
+    data = load(recipe.dataset, path, size=recipe.size, color=recipe.color, cache=cache, **options)
+    if recipe.votes and not raters.has_votes(data):
+        raise ConfigurationError(
+            f"recipe {recipe.name} learns from raters' votes: expected votes, the path of the FER+ "
+            "CSV (--votes)"
+        )
+    if recipe.labels == "majority":
+        data = raters.by_majority(data)
+    return data.keep_classes(recipe.emotions)
+
+
+def _targets(recipe: Recipe, rows: FaceDataset, *, directory: Path) -> NDArray[np.float32] | None:
+    """Return what is to be learned of each training image, where that is not its label alone."""
+    from emohelpers import evaluation, models, publishing, raters
+
+    if not 0 <= recipe.teacher_share <= 1 or (recipe.teacher_share > 0) != bool(recipe.teacher):
+        raise ConfigurationError(
+            f"recipe {recipe.name}: teacher {recipe.teacher!r} with a share of "
+            f"{recipe.teacher_share:g}: expected both or none, and a share up to 1"
+        )
+    if not (recipe.votes or recipe.teacher):
+        return None
+    targets = raters.soft_labels(rows, share=recipe.votes)
+    if recipe.teacher is None:
+        return targets
+    # Kept, so that a training that goes on elsewhere learns the same to the last digit.
+    kept = directory / "teacher.npy"
+    if not kept.exists():
+        teacher = publishing.open_model(models.saved_folder(recipe.teacher))
+        if teacher.class_names != tuple(rows.class_names):
+            raise ConfigurationError(
+                f"recipe {recipe.name}: its teacher knows {', '.join(teacher.class_names)}: "
+                f"expected {', '.join(rows.class_names)}"
+            )
+        opinion = evaluation.predict(teacher.model, rows.images, views=2)
+        directory.mkdir(parents=True, exist_ok=True)
+        temporary = directory / "teacher.tmp.npy"
+        np.save(temporary, opinion.astype(np.float16))
+        temporary.replace(kept)
+    opinion = np.load(kept).astype(np.float32)
+    opinion /= opinion.sum(axis=1, keepdims=True)
+    return recipe.teacher_share * opinion + (1 - recipe.teacher_share) * targets
+
+
+def _check_free(directory: Path) -> None:
+    """Refuse a folder, such as a published one, whose network no training could go on with."""
+    if (directory / "model.keras").exists() and not (directory / "state.npz").exists():
+        raise ConfigurationError(
+            f"{directory} holds a network without the state of its training: expected a folder "
+            "that is new or whose training can go on"
+        )
+
+
+def _check_precision(precision: str) -> None:
+    known = ("float32", "mixed_bfloat16", "mixed_float16")
+    if precision not in known:
+        raise ConfigurationError(f"precision={precision!r}: expected one of {', '.join(known)}")
+
+
+def _builder(recipe: Recipe) -> Callable[..., Any]:
+    from emohelpers import models
+
+    if recipe.network not in models.BUILDERS:
+        raise ConfigurationError(
+            f"recipe {recipe.name}: no network {recipe.network!r}: expected one of "
+            f"{', '.join(models.BUILDERS)}"
+        )
+    return models.BUILDERS[recipe.network]
+
+
+def _optimizer(recipe: Recipe, *, epochs: int, steps: int) -> Any:
+    """Build a recipe's optimiser for so many epochs of so many steps."""
+    import keras
+
+    optimizer = getattr(keras.optimizers, recipe.optimizer, None)
+    if not isinstance(optimizer, type) or not issubclass(optimizer, keras.optimizers.Optimizer):
+        raise ConfigurationError(
+            f"recipe {recipe.name}: no optimizer {recipe.optimizer!r}: expected a class of "
+            "keras.optimizers such as 'Adam' or 'SGD'"
+        )
+    if recipe.schedule not in ("constant", "cosine"):
+        raise ConfigurationError(
+            f"recipe {recipe.name}: no schedule {recipe.schedule!r}: expected 'constant' or "
+            "'cosine'"
+        )
+    if not 0 <= recipe.warmup < epochs:
+        raise ConfigurationError(
+            f"recipe {recipe.name}: a warm-up of {recipe.warmup:g} epochs: expected 0 or more and "
+            f"fewer than the {epochs} of the training"
+        )
+    rate = recipe.learning_rate
+    if recipe.schedule == "cosine":
+        rising = round(recipe.warmup * steps)
+        rate = keras.optimizers.schedules.CosineDecay(
+            0.0 if rising else recipe.learning_rate,
+            epochs * steps - rising,
+            warmup_target=recipe.learning_rate if rising else None,
+            warmup_steps=rising,
+        )
+    built = optimizer(learning_rate=rate, **recipe.optimizer_options)
+    if recipe.optimizer_options.get("weight_decay"):
+        # Shrinking what scales or shifts a normalised value regularises nothing.
+        built.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return built

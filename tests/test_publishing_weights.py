@@ -1,0 +1,130 @@
+"""Half precision and ensembles: recomputed from the members and from the file's numbers."""
+
+import io
+import json
+import zipfile
+
+import h5py
+import keras
+import numpy as np
+import pytest
+
+from emohelpers import datasets, evaluation, models, publishing
+from emohelpers.errors import ConfigurationError, MissingPathError
+
+EMOTIONS = ["happiness", "neutral", "anger"]
+
+
+def network(seed=0, widths=(4, 4, 8, 8)):
+    keras.utils.set_random_seed(seed)
+    return models.compact_cnn((24, 24, 1), 3, widths=widths, standardise=True)
+
+
+def recipe(name, **others):
+    return {"name": name, "dataset": "toyfaces", "emotions": EMOTIONS, **others}
+
+
+def images():
+    return datasets.make_faces(20, size=24, seed=3).images
+
+
+def stored(path):
+    """Read every array of a .keras file's weights."""
+    arrays = {}
+    with zipfile.ZipFile(path) as file, h5py.File(io.BytesIO(file.read("model.weights.h5"))) as h5:
+        h5.visititems(
+            lambda name, item: (
+                arrays.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None
+            )
+        )
+    return arrays
+
+
+def test_half_precision_stores_rounded_weights_in_half_the_space(tmp_path):
+    whole, half = network(), network()
+    publishing.save(whole, recipe("whole"), directory=tmp_path / "whole")
+    saved = publishing.save(half, recipe("half"), directory=tmp_path / "half", half=True)
+    full, narrow = (stored(tmp_path / name / "model.keras") for name in ("whole", "half"))
+    assert full.keys() == narrow.keys()
+    assert {array.dtype for array in narrow.values() if array.dtype.kind == "f"} == {
+        np.dtype(np.float16)
+    }
+    for name, array in full.items():
+        np.testing.assert_array_equal(array.astype(np.float16), narrow[name], err_msg=name)
+    sizes = [(tmp_path / name / "model.keras").stat().st_size for name in ("whole", "half")]
+    assert sizes[1] < 0.7 * sizes[0]
+    # What is in memory is what the file holds; the variables stay in single precision.
+    opened = publishing.open_model(tmp_path / "half").model
+    np.testing.assert_array_equal(
+        evaluation.predict(opened, images()), evaluation.predict(saved.model, images())
+    )
+    assert {variable.dtype for variable in opened.weights} == {"float32"}
+
+
+def test_weights_that_half_precision_can_not_hold_are_refused(tmp_path):
+    model = network()
+    model.layers[-1].bias.assign([1e5, 0, 0])
+    with pytest.raises(ConfigurationError, match=r"1 weights .* 65,504"):
+        publishing.save(model, recipe("large"), directory=tmp_path / "large", half=True)
+    assert not (tmp_path / "large" / "model.keras").exists()
+    assert float(model.layers[-1].bias.numpy()[0]) == 1e5
+
+
+@pytest.fixture
+def folders(tmp_path):
+    for seed, name in enumerate(("one", "two", "three")):
+        model = network(seed, widths=(4, 4, 8, 8 + seed))
+        publishing.save(model, recipe(name), directory=tmp_path / name)
+    return [tmp_path / name for name in ("one", "two", "three")]
+
+
+def test_an_ensemble_says_the_mean_of_what_its_members_say(folders, tmp_path):
+    saved = publishing.combine(folders, directory=tmp_path / "all")
+    members = [publishing.open_model(folder).model for folder in folders]
+    apart = [evaluation.predict(member, images()) for member in members]
+    for each in (saved, publishing.open_model(tmp_path / "all")):
+        together = evaluation.predict(each.model, images())
+        np.testing.assert_allclose(together, np.mean(apart, axis=0), atol=1e-6)
+    assert saved.recipe["members"] == ["one", "two", "three"]
+    assert saved.class_names == tuple(EMOTIONS)
+    assert [path.name for path in (tmp_path / "all").iterdir()] == ["recipe.json"]
+    assert saved.model.count_params() == sum(member.count_params() for member in members)
+
+
+def test_an_ensemble_that_makes_no_sense_is_refused(folders, tmp_path):
+    one, two, _ = folders
+    with pytest.raises(ConfigurationError, match="two or more different"):
+        publishing.combine([one, one], directory=tmp_path / "all")
+    with pytest.raises(ConfigurationError, match="does not lie in"):
+        publishing.combine([one, two], directory=tmp_path / "elsewhere" / "all")
+    with pytest.raises(ConfigurationError, match="holds a network"):
+        publishing.combine([one, two], directory=folders[2])
+    assert not (tmp_path / "all").exists()
+
+
+@pytest.mark.parametrize("members", ["one", ["../one"], ["one", 3], ["all", "one"], ["/etc"]])
+def test_members_are_names_of_other_folders_beside(tmp_path, members):
+    folder = tmp_path / "all"
+    folder.mkdir()
+    (folder / "recipe.json").write_text(json.dumps(recipe("all", members=members)))
+    with pytest.raises(ConfigurationError, match="names of other folders"):
+        publishing.open_model(folder)
+
+
+def test_a_missing_or_unlike_member_is_named(folders, tmp_path):
+    publishing.combine(folders, directory=tmp_path / "all")
+    other = recipe("two")
+    other["emotions"] = ["anger", "happiness", "neutral"]
+    (tmp_path / "two" / "recipe.json").write_text(json.dumps(other))
+    with pytest.raises(ConfigurationError, match="two knows anger, happiness, neutral"):
+        publishing.open_model(tmp_path / "all")
+    (tmp_path / "two" / "recipe.json").unlink()
+    with pytest.raises(MissingPathError, match=r"recipe\.json in .*two"):
+        publishing.open_model(tmp_path / "all")
+
+
+def test_networks_of_other_shapes_have_no_average():
+    with pytest.raises(ConfigurationError, match="same input and output"):
+        models.average([network(), models.baseline_cnn((24, 24, 1), 2, filters=(2, 2, 2), units=4)])
+    with pytest.raises(ConfigurationError, match="two or more"):
+        models.average([network()])
