@@ -2,8 +2,9 @@
 
 The rooms, in the order in which data flows: `datasets`, `preprocessing`, `augmentation`,
 `sampling`, `models`, `training`, `evaluation`, `plots`; `raters` says how far people agree,
-`recipes` names whole systems and `publishing` holds their results. Importing the package imports
-none of them, and no Keras: each is imported when it is first used.
+`recipes` names whole systems, `ablation` takes one apart and `publishing` holds their results.
+`load_model` returns a trained network. Importing the package imports none of them, and no Keras:
+each is imported when it is first used.
 """
 
 from importlib import import_module
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from emohelpers import (
+        ablation,
         augmentation,
         datasets,
         errors,
@@ -29,10 +31,12 @@ __version__ = "0.1.0"
 
 __all__ = [
     "__version__",
+    "ablation",
     "augmentation",
     "datasets",
     "errors",
     "evaluation",
+    "load_model",
     "models",
     "plots",
     "preprocessing",
@@ -42,6 +46,36 @@ __all__ = [
     "sampling",
     "training",
 ]
+
+
+def load_model(name: str = "fer-compact") -> Any:
+    """Return a trained network by its name, without a download.
+
+    Parameters
+    ----------
+    name : str
+        A folder of ``saved_models``. The installed package brings ``fer-compact``, a checkout of
+        the project all of them.
+
+    Returns
+    -------
+    keras.Model
+        Takes pixels, 0..255, of ``model.input_shape``; gives a probability for each of
+        ``datasets.EMOTIONS[:7]``, or of the classes that the network's ``recipe.json`` names.
+
+    Raises
+    ------
+    MissingPathError
+        If there is no such network here.
+
+    Examples
+    --------
+    >>> load_model("fer-baseline").output_shape
+    (None, 7)
+    """
+    from emohelpers import models, publishing
+
+    return publishing.open_model(models.saved_folder(name)).model
 
 
 def __getattr__(name: str) -> Any:

@@ -85,6 +85,9 @@ def train(
     precision: Annotated[
         str, typer.Option(help="float32, or mixed_bfloat16 or mixed_float16 where it is faster.")
     ] = "float32",
+    half: Annotated[
+        bool, typer.Option("--half", help="Store the weights in half precision.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Of weights, batches and augmentation.")] = 0,
     cache: CACHE = None,
     as_json: JSON = False,
@@ -103,6 +106,7 @@ def train(
             votes=votes,
             epochs=epochs,
             precision=precision,
+            half=half,
             seed=seed,
             cache=cache,
             verbose=1 if sys.stdout.isatty() else 2,
@@ -123,6 +127,48 @@ def train(
 
 
 @app.command()
+def ablate(
+    data: Annotated[Path, typer.Option(help="Where FER2013 lies.")],
+    votes: Annotated[Path, typer.Option(help="The FER+ votes.")],
+    out: Annotated[Path, typer.Option(help="The CSV to write.")],
+    runs: Annotated[Path, typer.Option(help="A folder for the trainings.")] = Path("runs/ablation"),
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each step.")] = 3,
+    epochs: Annotated[int, typer.Option(min=1, help="Of each training.")] = 10,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Train these steps only, and write no CSV.")
+    ] = None,
+    precision: Annotated[str, typer.Option(help="As in 'train'.")] = "float32",
+    cache: CACHE = None,
+) -> None:
+    """Measure what each step of fer-compact's training is worth; goes on where it was stopped."""
+    from emohelpers import ablation
+    from emohelpers.errors import ConfigurationError
+
+    unknown = set(only or []) - set(ablation.STEPS)
+    if unknown:
+        raise ConfigurationError(
+            f"no step {', '.join(sorted(unknown))}: expected some of {', '.join(ablation.STEPS)}"
+        )
+    table = ablation.run(
+        data,
+        directory=runs,
+        steps={name: step for name, step in ablation.STEPS.items() if not only or name in only},
+        seeds=range(seeds),
+        epochs=epochs,
+        votes=votes,
+        precision=precision,
+        cache=cache,
+        verbose=1 if sys.stdout.isatty() else 2,
+    )
+    if not only:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        temporary = out.with_suffix(".tmp")
+        table.to_csv(temporary, index=False, lineterminator="\n")
+        temporary.replace(out)
+    typer.echo(table.to_string(index=False))
+
+
+@app.command()
 def evaluate(
     model_dir: Annotated[Path, typer.Argument(help="A folder that 'train' wrote.")],
     data: Annotated[
@@ -134,7 +180,12 @@ def evaluate(
     labels: Annotated[
         Path | None, typer.Option(help="A CSV of expression labels, for utkface.")
     ] = None,
-    views: Annotated[int, typer.Option(help="1, or 2 to average with the mirror image.")] = 1,
+    votes: Annotated[
+        Path | None, typer.Option(help="The FER+ votes, for networks that learned from them.")
+    ] = None,
+    views: Annotated[
+        int, typer.Option(help="1; 2 with the mirror image; 10 with five crops of both.")
+    ] = 1,
     crop: Annotated[
         float, typer.Option(help="The share of the side to cut off at each edge of the images.")
     ] = 0.0,
@@ -149,7 +200,8 @@ def evaluate(
 
     with _standard_output_kept(as_json):
         saved = publishing.open_model(model_dir)
-        options: dict[str, Any] = {"labels": labels} if labels else {}
+        given = {"labels": labels, "votes": votes}
+        options: dict[str, Any] = {name: path for name, path in given.items() if path}
         source = dataset or saved.recipe["dataset"]
         faces = saved.load(source, data, crop=crop, cache=cache, **options)
         result = publishing.metrics(saved, faces, views=views, crop=crop)
@@ -163,6 +215,18 @@ def evaluate(
         f"{views} view{'s' if views > 1 else ''}, 95% intervals"
     )
     typer.echo(_scores_text(result["scores"]))
+
+
+@app.command()
+def combine(
+    members: Annotated[list[Path], typer.Argument(help="Folders of networks.")],
+    out: Annotated[Path, typer.Option(help="The folder to write to, beside theirs.")],
+) -> None:
+    """Make one network of several: the average of what they say."""
+    from emohelpers import publishing
+
+    saved = publishing.combine(members, directory=out)
+    typer.echo(f"{out}: {saved.recipe['summary']}")
 
 
 @app.command()

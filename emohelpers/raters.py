@@ -4,6 +4,8 @@ A label is one opinion. Where a source has the votes of several raters (FER+, to
 how clear each face is, and so how accurate a recogniser can be at all.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
@@ -11,9 +13,19 @@ from numpy.typing import ArrayLike, NDArray
 from emohelpers.datasets import EMOTIONS, FaceDataset
 from emohelpers.errors import ConfigurationError
 
-__all__ = ["agreement", "agreement_by_class", "has_votes", "soft_labels", "votes", "votes_by_class"]
+__all__ = [
+    "agreement",
+    "agreement_by_class",
+    "by_majority",
+    "has_votes",
+    "soft_labels",
+    "votes",
+    "votes_by_class",
+]
 
 _COLUMNS = {f"votes_{emotion}": emotion for emotion in EMOTIONS}
+# What raters of FER+ may say besides.
+_NO_EMOTION = ("votes_unknown", "votes_not_a_face")
 
 
 def has_votes(faces: FaceDataset) -> bool:
@@ -106,8 +118,8 @@ def soft_labels(faces: FaceDataset, *, share: float = 1.0) -> NDArray[np.float32
     Parameters
     ----------
     faces : FaceDataset
-        With votes and a label for each image. Votes for an emotion that is none of its classes
-        are left out.
+        With a label for each image and, unless the share is 0, with votes. Votes for an emotion
+        that is none of its classes are left out.
     share : float
         How much the votes count, in 0..1; the label counts the rest, or all where no rater chose
         one of the classes.
@@ -137,11 +149,54 @@ def soft_labels(faces: FaceDataset, *, share: float = 1.0) -> NDArray[np.float32
             f"{int((faces.labels < 0).sum())} images have no label: leave them out with "
             "select(labels >= 0)"
         )
+    given = np.eye(len(faces.class_names), dtype=np.float32)[faces.labels]
+    if not share:
+        return given
     counts = votes(faces)[list(faces.class_names)].to_numpy(np.float64)
     total = counts.sum(axis=1, keepdims=True)
-    given = np.eye(len(faces.class_names))[faces.labels]
     voted = np.where(total > 0, counts / np.maximum(total, 1), given)
     return (share * voted + (1 - share) * given).astype(np.float32)
+
+
+def by_majority(faces: FaceDataset) -> FaceDataset:
+    """Take what most raters saw as the label, by the protocol of FER+.
+
+    A single vote for an answer counts as a slip and is left out; the label is the emotion that
+    then has more than half of the votes (Barsoum et al. 2016, https://arxiv.org/abs/1608.01041,
+    "majority voting").
+
+    Parameters
+    ----------
+    faces : FaceDataset
+        With votes.
+
+    Returns
+    -------
+    FaceDataset
+        The same images under the name ``<name>-majority``; `class_names` are `EMOTIONS`. The label
+        is -1 where no answer has more than half of the votes, or that answer is "unknown" or "not
+        a face".
+
+    Raises
+    ------
+    ConfigurationError
+        If the source has no votes.
+
+    Examples
+    --------
+    >>> from emohelpers import datasets
+    >>> faces = by_majority(datasets.make_faces(200, seed=0))
+    >>> len(faces.class_names), bool(0 < (faces.labels < 0).mean() < 0.5)
+    (8, True)
+    """
+    others = [faces.table[column] for column in _NO_EMOTION if column in faces.table]
+    counts = _counts(pd.concat([votes(faces), *others], axis=1).to_numpy())
+    counted = np.where(counts > 1, counts, 0)
+    first = counted.argmax(axis=1)
+    clear = counted.max(axis=1) > counted.sum(axis=1) / 2
+    labels = np.where(clear & (first < len(EMOTIONS)), first, -1).astype(np.int64)
+    name = f"{faces.name}-majority"
+    return replace(faces, name=name, labels=labels, class_names=tuple(EMOTIONS))
 
 
 def agreement(votes: ArrayLike) -> float:

@@ -99,3 +99,61 @@ def test_what_has_no_votes_is_refused():
     assert not raters.has_votes(bare)
     with pytest.raises(ConfigurationError, match="votes=PATH"):
         raters.votes(bare)
+
+
+def test_soft_labels_are_the_shares_of_the_votes_and_of_the_label():
+    faces = rated([[6, 0, 0, 4, 0, 0, 0, 0], [0] * 8], [3, 5])
+    first, unrated = raters.soft_labels(faces, share=0.25)
+    assert first.tolist() == pytest.approx([0.15, 0, 0, 0.1 + 0.75, 0, 0, 0, 0])
+    assert unrated.tolist() == [0, 0, 0, 0, 0, 1, 0, 0]  # no vote leaves the label
+    assert raters.soft_labels(faces, share=0).tolist() == np.eye(8)[[3, 5]].tolist()
+    assert raters.soft_labels(faces).dtype == np.float32
+
+
+def test_votes_for_what_is_no_class_do_not_count():
+    faces = rated([[5, 0, 0, 3, 2, 0, 0, 0]], [3]).keep_classes(["happiness", "sadness"])
+    assert raters.soft_labels(faces).tolist()[0] == pytest.approx([0.6, 0.4])
+
+
+@pytest.mark.parametrize(
+    ("faces", "share", "words"),
+    [
+        (rated([[1] * 8], [0]), 1.5, "share=1.5"),
+        (rated([[1] * 8], [-1]), 1.0, "1 images have no label"),
+    ],
+)
+def test_soft_labels_that_can_not_be_made_are_refused(faces, share, words):
+    with pytest.raises(ConfigurationError, match=words):
+        raters.soft_labels(faces, share=share)
+
+
+@pytest.mark.parametrize(
+    ("counts", "unknown", "not_a_face", "label"),
+    [
+        ([6, 0, 0, 4, 0, 0, 0, 0], 0, 0, "anger"),  # 6 of 10
+        ([5, 0, 0, 5, 0, 0, 0, 0], 0, 0, None),  # no majority
+        ([4, 0, 0, 3, 0, 0, 0, 0], 3, 0, None),  # 4 of 10
+        ([0, 5, 1, 1, 1, 1, 1, 0], 0, 0, "disgust"),  # single votes are slips: 5 of 5
+        ([1, 1, 1, 1, 1, 1, 1, 1], 1, 1, None),
+        ([2, 0, 0, 0, 0, 0, 0, 0], 8, 0, None),  # most know no answer
+        ([3, 0, 0, 0, 0, 0, 0, 0], 0, 7, None),  # most see no face
+        ([0, 0, 0, 0, 0, 0, 0, 10], 0, 0, "contempt"),
+    ],
+)
+def test_the_majority_is_more_than_half_of_the_votes_that_are_no_slips(
+    counts, unknown, not_a_face, label
+):
+    faces = rated([counts], [0])
+    table = faces.table.assign(votes_unknown=unknown, votes_not_a_face=not_a_face)
+    faces = FaceDataset(faces.images, faces.labels, faces.class_names, table)
+    assert raters.by_majority(faces).labels.tolist() == [EMOTIONS.index(label) if label else -1]
+
+
+def test_the_majority_of_ferplus_keeps_the_images_that_the_literature_counts(real_data):
+    faces = datasets.load("fer2013", real_data("fer2013.csv.xz"), votes=real_data("ferplus.csv"))
+    voted = raters.by_majority(faces)
+    assert voted.name == "fer2013-majority"
+    kept = voted.select(voted.labels >= 0)
+    counts = [len(kept.split(name)) for name in ("Training", "PublicTest", "PrivateTest")]
+    assert counts == [25_060, 3_199, 3_153]
+    assert kept.counts().loc["contempt"].tolist() == [119, 13, 16, 148]

@@ -32,6 +32,8 @@ class Strengths(TypedDict, total=False):
     """More and less by this share, about the mean of each channel, 0..1."""
     channel_shift: float
     """A share of 255, lighter and darker in each channel by itself, 0..1."""
+    noise: float
+    """The standard deviation of normal noise on each pixel, a share of 255, 0..1."""
     erase: float
     """The share of images of which a box is painted grey, 0..1."""
 
@@ -67,9 +69,10 @@ _BOUNDS = {
     "brightness": 1.0,
     "contrast": 1.0,
     "channel_shift": 1.0,
+    "noise": 1.0,
     "erase": 1.0,
 }
-_PHOTOMETRIC = ("brightness", "contrast", "channel_shift", "erase")
+_PHOTOMETRIC = ("brightness", "contrast", "channel_shift", "erase", "noise")
 # Boxes of up to a fifth of the face: an eye or the mouth, not both.
 _ERASED_AREA = (0.02, 0.2)
 # Keras's default, noise for each pixel, takes four times as long as all the rest together.
@@ -82,7 +85,7 @@ def pipeline(
     """Build the layers that change each batch of training images anew.
 
     All geometry comes first, as one resampling (see `RandomAffine`); then brightness, contrast,
-    channel shift and erasing, as far as they are asked for.
+    channel shift, erasing and noise, as far as they are asked for.
 
     Parameters
     ----------
@@ -92,8 +95,8 @@ def pipeline(
         The same seed gives the same sequence of changes.
     **strengths
         Replace those of the preset: ``flip`` (bool), ``rotation`` and ``shear`` (degrees),
-        ``shift``, ``zoom``, ``brightness``, ``contrast``, ``channel_shift`` and ``erase``
-        (shares), see `Strengths`.
+        ``shift``, ``zoom``, ``brightness``, ``contrast``, ``channel_shift``, ``noise`` and
+        ``erase`` (shares), see `Strengths`.
 
     Returns
     -------
@@ -116,7 +119,10 @@ def pipeline(
     """
     chosen = resolve(preset, strengths)
     # Each kind has its own stream, so that leaving one out does not change the others.
-    seeds = [int(word >> 1) for word in np.random.SeedSequence(seed).generate_state(5)]
+    seeds = [
+        int(word >> 1)
+        for word in np.random.SeedSequence(seed).generate_state(1 + len(_PHOTOMETRIC))
+    ]
     layers = [
         RandomAffine(
             **{name: chosen[name] for name in ("flip", "rotation", "shift", "zoom", "shear")},
@@ -141,6 +147,11 @@ def _photometric(name: str, strength: float, *, seed: int) -> keras.layers.Layer
         return keras.layers.RandomContrast((strength, strength), value_range=(0, 255), **common)
     if name == "channel_shift":
         return RandomChannelShift(strength, **common)
+    if name == "noise":
+        # ReLU with a ceiling brings back into 0..255 what the noise took out of it.
+        noise = keras.layers.GaussianNoise(255.0 * strength, seed=seed, dtype="float32")
+        clip = keras.layers.ReLU(max_value=255.0, dtype="float32")
+        return keras.Sequential([noise, clip], name=name)
     return keras.layers.RandomErasing(
         (strength, strength), scale=_ERASED_AREA, fill_value=_ERASED_GREY, **common
     )

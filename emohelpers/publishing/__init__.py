@@ -1,24 +1,25 @@
 """Folders of trained networks: the network, what it was trained as, and its figures.
 
-`save` and `open_model` write and read such a folder, `metrics` and `write_metrics` make its
-``metrics.json``, `results_table` and `renew_table` turn those of many into one table.
+`save` and `open_model` write and read such a folder, `combine` makes one of several; `metrics`
+and `write_metrics` make its ``metrics.json``, `results_table` and `renew_table` turn those of many
+into one table.
 """
 
-from emohelpers.publishing._models import (
-    SavedModel,
+from emohelpers.publishing._ensembles import combine
+from emohelpers.publishing._metrics import (
     best_epoch,
     metrics,
     metrics_file,
-    open_model,
     read_metrics,
-    save,
     write_metrics,
 )
+from emohelpers.publishing._models import SavedModel, open_model, save
 from emohelpers.publishing._results import markdown, renew_table, results_table
 
 __all__ = [
     "SavedModel",
     "best_epoch",
+    "combine",
     "markdown",
     "metrics",
     "metrics_file",

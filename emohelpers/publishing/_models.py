@@ -1,28 +1,19 @@
-"""A trained network in its folder, and its figures on a data set."""
+"""A trained network in its folder."""
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
+from emohelpers import raters
 from emohelpers.datasets import FaceDataset, load
 from emohelpers.errors import ConfigurationError, MissingPathError
-from emohelpers.publishing._files import read_json, read_recipe, write
+from emohelpers.publishing._files import read_recipe, write
+from emohelpers.publishing._weights import halve, round_to_half
 
-__all__ = [
-    "SavedModel",
-    "best_epoch",
-    "metrics",
-    "metrics_file",
-    "open_model",
-    "read_metrics",
-    "save",
-    "write_metrics",
-]
+__all__ = ["SavedModel", "open_model", "save"]
 
 
 @dataclass(frozen=True)
@@ -69,7 +60,8 @@ class SavedModel:
         Returns
         -------
         FaceDataset
-            The images fit the network.
+            The images fit the network. Where it learned what most raters saw, and the source has
+            votes, so are the labels.
 
         Raises
         ------
@@ -82,10 +74,14 @@ class SavedModel:
         top, left = (round(side * crop / (1 - 2 * crop)) for side in (height, width))
         size = (height + 2 * top, width + 2 * left)
         faces = load(dataset, path, size=size, color=channels == 3, **options)
+        if self.recipe.get("labels") == "majority" and raters.has_votes(faces):
+            faces = raters.by_majority(faces)
         return replace(faces, images=faces.images[:, top : top + height, left : left + width])
 
 
-def save(model: Any, recipe: Mapping[str, Any], *, directory: str | Path) -> SavedModel:
+def save(
+    model: Any, recipe: Mapping[str, Any], *, directory: str | Path, half: bool = False
+) -> SavedModel:
     """Write a network and its recipe into a folder that `open_model` opens.
 
     Parameters
@@ -96,17 +92,28 @@ def save(model: Any, recipe: Mapping[str, Any], *, directory: str | Path) -> Sav
         Goes into ``recipe.json``; names the classes in ``emotions``.
     directory : path
         Files of an earlier training in it are replaced, each as a whole.
+    half : bool
+        Store the weights in half precision, in half the space; `model` itself is rounded alike.
 
     Returns
     -------
     SavedModel
         The same network.
+
+    Raises
+    ------
+    ConfigurationError
+        If half precision can not hold a weight.
     """
+    if half:
+        round_to_half(model)
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     temporary = directory / f"model.{os.getpid()}.tmp.keras"
     try:
         model.save(temporary, include_optimizer=False)
+        if half:
+            halve(temporary)
         temporary.replace(directory / "model.keras")
     finally:
         temporary.unlink(missing_ok=True)
@@ -120,7 +127,8 @@ def open_model(directory: str | Path) -> SavedModel:
     Parameters
     ----------
     directory : path
-        Holds ``model.keras`` and ``recipe.json``.
+        Holds ``recipe.json`` and either ``model.keras`` or, as `combine` makes it, the names of
+        ``members``, which lie beside it.
 
     Returns
     -------
@@ -135,24 +143,13 @@ def open_model(directory: str | Path) -> SavedModel:
         If one of them can not be read, or they do not belong together.
     """
     directory = Path(directory)
-    for name in ("model.keras", "recipe.json"):
-        if not (directory / name).is_file():
-            raise MissingPathError(
-                f"no {name} in {directory}: expected a folder that 'emohelpers train' wrote"
-            )
+    _check_file(directory, "recipe.json")
     recipe = read_recipe(directory)
-    # Keras takes seconds to import: a wrong path is said before.
-    import keras
-
-    # Registers the package's own layers, which a saved network may hold.
-    import emohelpers.augmentation  # noqa: F401
-
-    try:
-        model = keras.saving.load_model(directory / "model.keras", compile=False, safe_mode=True)
-    except Exception as error:  # Keras raises many kinds for a damaged file
-        raise ConfigurationError(
-            f"{directory / 'model.keras'} can not be loaded as a Keras network: {error}"
-        ) from error
+    members = recipe.get("members")
+    if members is None:
+        model = _load(directory)
+    else:
+        model = _average(directory, members, class_names=recipe["emotions"])
     taken, given = tuple(model.input_shape), tuple(model.output_shape)
     if len(taken) != 4 or taken[3] not in (1, 3) or None in taken[1:] or len(given) != 2:
         raise ConfigurationError(
@@ -168,140 +165,48 @@ def open_model(directory: str | Path) -> SavedModel:
     return SavedModel(model, recipe, directory)
 
 
-def best_epoch(directory: str | Path, *, monitor: str = "val_accuracy") -> dict[str, Any]:
-    """Read from ``history.csv`` which epoch was the best.
-
-    Parameters
-    ----------
-    directory : path
-        A folder that a training left.
-    monitor : str
-        The column to choose by; the lowest of a loss, the highest of an accuracy.
-
-    Returns
-    -------
-    dict
-        ``epochs`` (how many there were), ``best_epoch`` (from 1), and its ``val_accuracy`` and
-        ``val_loss``.
-
-    Raises
-    ------
-    MissingPathError
-        If there is no ``history.csv``.
-    ConfigurationError
-        If it can not be read, or has no epoch or not these columns.
-    """
-    path = Path(directory) / "history.csv"
-    if not path.is_file():
-        raise MissingPathError(f"no {path}: expected the history that 'emohelpers train' writes")
-    try:
-        history = pd.read_csv(path).sort_values(
-            monitor, ascending=monitor.endswith("loss"), kind="stable"
+def _check_file(directory: Path, name: str) -> None:
+    if not (directory / name).is_file():
+        raise MissingPathError(
+            f"no {name} in {directory}: expected a folder that 'emohelpers train' wrote"
         )
-        row = history[["epoch", "val_accuracy", "val_loss"]].iloc[0]
-    except (ValueError, KeyError, IndexError) as error:
+
+
+def _load(directory: Path) -> Any:
+    _check_file(directory, "model.keras")
+    # Keras takes seconds to import: a wrong path is said before.
+    import keras
+
+    # Register the package's own layers, which a saved network may hold.
+    import emohelpers.augmentation
+    import emohelpers.models  # noqa: F401
+
+    try:
+        return keras.saving.load_model(directory / "model.keras", compile=False, safe_mode=True)
+    except Exception as error:  # Keras raises many kinds for a damaged file
         raise ConfigurationError(
-            f"{path} is no history ({error}): expected a row for each epoch with the columns "
-            f"epoch, val_accuracy, val_loss and {monitor}"
+            f"{directory / 'model.keras'} can not be loaded as a Keras network: {error}"
         ) from error
-    return {
-        "epochs": len(history),
-        "best_epoch": int(row["epoch"]),
-        "val_accuracy": float(row["val_accuracy"]),
-        "val_loss": float(row["val_loss"]),
-    }
 
 
-def metrics(
-    saved: SavedModel, dataset: FaceDataset, *, views: int = 1, crop: float = 0.0
-) -> dict[str, Any]:
-    """Score a saved network on a data set: what ``metrics.json`` holds.
+def _average(directory: Path, members: Any, *, class_names: Sequence[str]) -> Any:
+    """Build the mean of the networks in folders beside this one."""
+    # A name only, so that a recipe can not reach into other places.
+    named = isinstance(members, list) and all(
+        isinstance(name, str) and Path(name).name == name for name in members
+    )
+    if not named or directory.name in members:
+        raise ConfigurationError(
+            f"{directory / 'recipe.json'}: members {members!r}: expected names of other folders "
+            "beside it"
+        )
+    parts = [open_model(directory.resolve().parent / name) for name in members]
+    for part in parts:
+        if part.class_names != tuple(class_names):
+            raise ConfigurationError(
+                f"{part.directory} knows {', '.join(part.class_names)}: expected "
+                f"{', '.join(class_names)} as in {directory}"
+            )
+    from emohelpers import models
 
-    Parameters
-    ----------
-    saved : SavedModel
-        The network.
-    dataset : FaceDataset
-        In the network's size and colour, see `SavedModel.load`.
-    views : int
-        See `emohelpers.evaluation.predict`.
-    crop : float
-        What `SavedModel.load` was told, for the record.
-
-    Returns
-    -------
-    dict
-        ``recipe``, ``dataset``, ``views``, ``crop``, ``parameters`` and ``scores``, which is what
-        `emohelpers.evaluation.evaluate` returns.
-    """
-    from emohelpers import evaluation
-
-    return {
-        "recipe": saved.recipe["name"],
-        "dataset": dataset.name,
-        "views": views,
-        "crop": crop,
-        "parameters": saved.model.count_params(),
-        "scores": evaluation.evaluate(
-            saved.model, dataset, class_names=saved.class_names, views=views
-        ),
-    }
-
-
-def metrics_file(saved: SavedModel, result: Mapping[str, Any]) -> Path:
-    """Say where a result belongs.
-
-    Parameters
-    ----------
-    saved : SavedModel
-        The network.
-    result : mapping
-        What `metrics` returns.
-
-    Returns
-    -------
-    Path
-        ``metrics.json`` for the data set that the network was trained for, whole images and one
-        view, otherwise a name that tells what differs.
-    """
-    own = result["dataset"] == saved.recipe["dataset"]
-    source = "" if own else f"-{result['dataset']}"
-    views = "" if result["views"] == 1 else f"-{result['views']}-views"
-    crop = "-cropped" if result["crop"] else ""
-    return saved.directory / f"metrics{source}{views}{crop}.json"
-
-
-def write_metrics(saved: SavedModel, result: Mapping[str, Any]) -> Path:
-    """Write what `metrics` returned into the network's folder; return the file."""
-    path = metrics_file(saved, result)
-    write(path, json.dumps(result, indent=1) + "\n")
-    return path
-
-
-def read_metrics(path: str | Path) -> dict[str, Any]:
-    """Read a file that `write_metrics` wrote.
-
-    Parameters
-    ----------
-    path : path
-        For instance ``saved_models/fer-baseline/metrics.json``.
-
-    Returns
-    -------
-    dict
-        What `metrics` returned then.
-
-    Raises
-    ------
-    MissingPathError
-        If the file is not there.
-    ConfigurationError
-        If it is no JSON object, or has no scores.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise MissingPathError(f"no {path}: expected what 'emohelpers evaluate --write' made")
-    result = read_json(path)
-    if not isinstance(result.get("scores"), dict):
-        raise ConfigurationError(f"{path} has no scores: expected what 'emohelpers evaluate' wrote")
-    return result
+    return models.average([part.model for part in parts])

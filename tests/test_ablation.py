@@ -1,0 +1,112 @@
+"""The ablation: steps change what they say, runs resume, and intervals mean what they claim."""
+
+from dataclasses import fields, replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from emohelpers import ablation
+from emohelpers.errors import ConfigurationError
+from emohelpers.recipes import Recipe
+
+TINY = replace(
+    ablation.BASE,
+    dataset="toyfaces",
+    dataset_options={"n": 120},
+    network_options={"widths": (2, 2, 2, 2), "standardise": True},
+    size=24,
+    batch_size=32,
+    warmup=0.5,
+)
+
+
+def test_every_step_changes_the_recipe_and_only_what_it_names():
+    names = {field.name for field in fields(Recipe)}
+    for name, step in ablation.STEPS.items():
+        recipe = ablation.changed(ablation.BASE, name, step)
+        assert set(step.fields) <= names
+        different = {
+            field
+            for field in names - {"name"}
+            if getattr(recipe, field) != getattr(ablation.BASE, field)
+        }
+        assert different == set(step.fields), name
+        assert recipe.name == f"ablation-{name}"
+    assert next(iter(ablation.STEPS)) == "all"
+    assert len(ablation.STEPS) > 8
+
+
+def test_it_trains_each_step_and_seed_once_and_goes_on_where_it_stopped(tmp_path):
+    steps = {name: ablation.STEPS[name] for name in ("all", "no-geometry", "no-averaging")}
+    options = {"base": TINY, "directory": tmp_path, "seeds": (0, 1), "epochs": 1, "verbose": 0}
+    table = ablation.run(None, steps=steps, **options)
+    assert table["step"].tolist() == list(steps)
+    assert table["change"].tolist() == [step.change for step in steps.values()]
+    assert (table["seeds"] == 2).all()
+    assert (table["epochs"] == 1).all()
+    folders = {path.name for path in tmp_path.iterdir()}
+    assert folders == {f"{name}-{seed}" for name in steps for seed in (0, 1)}
+    # The accuracy is that of the histories, whose best epoch's weights were scored.
+    scored = [
+        pd.read_csv(tmp_path / f"all-{seed}" / "history.csv")["val_accuracy"].max()
+        for seed in (0, 1)
+    ]
+    assert table["accuracy"][0] == pytest.approx(np.mean(scored), abs=1e-4)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.keras")}
+    (tmp_path / "no-geometry-1" / "correct.npy").unlink()
+    pd.testing.assert_frame_equal(ablation.run(None, steps=steps, **options), table)
+    after = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.keras")}
+    changed = {path.parent.name for path in before if before[path] != after[path]}
+    assert changed <= {"no-geometry-1"}
+
+
+def test_the_interval_of_a_difference_covers_the_truth():
+    # The second step is right where the first is, and in 3% of the images more.
+    rng = np.random.default_rng(0)
+    easy = rng.random((1, 2000)) < 0.6
+    first = np.repeat(easy, 3, axis=0)
+    second = first | (rng.random((3, 2000)) < 0.075)
+    table = ablation.compare({"all": first, "more": second}).set_index("step")
+    assert table.loc["all", ["difference", "difference_low", "difference_high"]].tolist() == [0] * 3
+    row = table.loc["more"]
+    assert row["difference"] == pytest.approx(second.mean() - first.mean(), abs=1e-4)
+    assert row["difference_low"] < 0.03 < row["difference_high"]
+    assert row["difference_low"] > 0
+    # Pairing makes the difference far more certain than either accuracy.
+    assert row["difference_high"] - row["difference_low"] < (row["high"] - row["low"]) / 2
+
+
+def test_with_one_network_the_interval_is_that_of_a_share():
+    right = np.random.default_rng(1).random((1, 4000)) < 0.7
+    row = ablation.compare({"all": right}).iloc[0]
+    half = 1.96 * np.sqrt(0.7 * 0.3 / 4000)
+    assert row["high"] - row["low"] == pytest.approx(2 * half, rel=0.1)
+
+
+def test_seeds_that_differ_widen_the_interval():
+    alike = np.tile(np.arange(1000) % 10 < 7, (3, 1))
+    apart = np.stack([np.arange(1000) % 10 < share for share in (4, 7, 10)])
+    narrow = ablation.compare({"all": alike}).iloc[0]
+    wide = ablation.compare({"all": apart}).iloc[0]
+    assert narrow["accuracy"] == wide["accuracy"]
+    assert wide["high"] - wide["low"] > 2 * (narrow["high"] - narrow["low"])
+
+
+@pytest.mark.parametrize(
+    ("correct", "words"),
+    [
+        ({}, "one shape"),
+        ({"all": np.ones((2, 3)), "other": np.ones((2, 4))}, "one shape"),
+        ({"all": np.ones(3)}, "one shape"),
+    ],
+)
+def test_what_can_not_be_compared_is_refused(correct, words):
+    with pytest.raises(ConfigurationError, match=words):
+        ablation.compare(correct)
+
+
+@pytest.mark.parametrize("options", [{"seeds": ()}, {"steps": {}}])
+def test_nothing_to_train_is_refused(tmp_path, options):
+    with pytest.raises(ConfigurationError, match="expected one or more of each"):
+        ablation.run(None, directory=tmp_path, base=TINY, **options)
