@@ -470,6 +470,60 @@ def test_save_takes_axes_and_keeps_the_width_of_foreign_figures(tmp_path):
         assert image.size == (1920, 1080)
 
 
+def by_size(*values):
+    return {
+        size: {"accuracy": interval(value, value - 0.05, value + 0.1)}
+        for size, value in zip((50, 200, 2000), values, strict=False)
+    }
+
+
+def test_size_curves_draw_each_way_on_its_intervals_over_a_logarithmic_axis():
+    ways = {"frozen": by_size(0.4, 0.5, 0.55), "from scratch": by_size(0.2, 0.3)}
+    ax = plots.size_curves(ways, marks={"chance": 0.14})
+    assert ax.get_xscale() == "log"
+    assert tick_names(ax.xaxis) == ["50", "200", "2,000"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == list(ways)
+    for container, values, sizes in zip(
+        ax.containers, ([0.4, 0.5, 0.55], [0.2, 0.3]), ([50, 200, 2000], [50, 200]), strict=True
+    ):
+        line, _, (bars,) = container
+        np.testing.assert_allclose(line.get_ydata(), values)
+        np.testing.assert_allclose(line.get_xdata(), sizes, rtol=0.05)
+        ends = np.array([segment[:, 1] for segment in bars.get_segments()])
+        np.testing.assert_allclose(ends, [[value - 0.05, value + 0.1] for value in values])
+    # At the same number of images the intervals stand beside each other.
+    assert ax.containers[0][0].get_xdata()[0] != ax.containers[1][0].get_xdata()[0]
+    assert [text.get_text() for text in ax.texts] == ["chance"]
+    assert ax.lines[-1].get_ydata() == [0.14, 0.14]
+
+
+def test_size_curves_take_sizes_in_any_order_and_another_metric():
+    backwards = dict(reversed(by_size(0.4, 0.5, 0.55).items()))
+    ax = plots.size_curves({"frozen": backwards})
+    assert ax.lines[0].get_ydata().tolist() == [0.4, 0.5, 0.55]
+    ax = plots.size_curves(
+        {"frozen": {9: {"macro_f1": interval(0.3, 0.2, 0.4)}}}, metric="macro_f1"
+    )
+    assert ax.get_ylabel().startswith("macro F1")
+
+
+@pytest.mark.parametrize(
+    ("scores", "said"),
+    [
+        ({}, "0 ways: expected 1 to 6"),
+        ({str(k): by_size(0.5) for k in range(7)}, "7 ways"),
+        ({"a": {}}, "numbers of images"),
+        ({"a": by_size(0.5), "b": {}}, "b: no number of images"),
+        ({"a": {0: by_size(0.5)[50]}}, "each above 0"),
+        ({"a": {1500: {"recall": 0.5}}}, "a, 1,500 images: no accuracy"),
+        ({"a": {50: {"accuracy": interval(0.5, 0.6, 0.7)}}}, "lies outside its interval"),
+    ],
+)
+def test_size_curves_refuse_what_they_can_not_draw(scores, said):
+    with pytest.raises(ConfigurationError, match=said):
+        plots.size_curves(scores)
+
+
 def test_nothing_that_is_drawn_is_cut_off_at_the_edge(tmp_path, faces):
     scores = {name: {"f1": interval(0.5, 0.1, 1.0)} for name in EMOTIONS}
     drawn = [
@@ -480,6 +534,7 @@ def test_nothing_that_is_drawn_is_cut_off_at_the_edge(tmp_path, faces):
         plots.confusion_matrix(np.full((8, 8), 1234), EMOTIONS).figure,
         plots.rater_disagreement(pd.DataFrame(np.eye(8), EMOTIONS, EMOTIONS)).figure,
         plots.intervals(scores, metrics=["f1"]).figure,
+        plots.size_curves({f"one way, {k}": by_size(0.9, 0.9, 0.9) for k in range(6)}).figure,
         plots.mean_faces(faces, np.arange(40) % 8, EMOTIONS),
         plots.prediction_gallery(faces[:18], np.zeros(18, int), np.full((18, 8), 1 / 8), EMOTIONS),
     ]

@@ -12,6 +12,7 @@ from emohelpers.plots._charts import (
     differences,
     intervals,
     learning_curves,
+    size_curves,
 )
 from emohelpers.plots._images import (
     augmentation_strip,
@@ -40,5 +41,6 @@ __all__ = [
     "rater_disagreement",
     "sample_grid",
     "save",
+    "size_curves",
     "style",
 ]

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from emohelpers.errors import ConfigurationError
 from emohelpers.plots._style import (
@@ -25,7 +25,14 @@ from emohelpers.plots._style import (
     style,
 )
 
-__all__ = ["class_counts", "compare_curves", "differences", "intervals", "learning_curves"]
+__all__ = [
+    "class_counts",
+    "compare_curves",
+    "differences",
+    "intervals",
+    "learning_curves",
+    "size_curves",
+]
 
 _MARKERS = ("o", "s", "D", "^", "v", "P")
 
@@ -366,6 +373,93 @@ def intervals(
     ax.grid(axis="x", color=FAINT)
     ax.spines["left"].set_visible(False)
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(metrics), borderaxespad=0.2)
+    settle_ticks(ax)
+    return ax
+
+
+@style()
+def size_curves(
+    scores: Mapping[str, Mapping[int, Mapping[str, Any]]],
+    *,
+    metric: str = "accuracy",
+    marks: Mapping[str, float] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw a metric over how many images were learnt from, a line for each way to learn.
+
+    The number of images is on a logarithmic axis; where intervals would hide each other, the lines
+    stand a little beside the number.
+
+    Parameters
+    ----------
+    scores : mapping of str to mapping of int to mapping
+        For each way, by its name, and each number of images (1 or more) the metrics, as
+        `evaluation.score` returns them; at most six ways.
+    metric : str
+        Which one to draw; each has ``value``, ``low`` and ``high`` in 0..1.
+    marks : mapping of str to float, optional
+        Values in 0..1, by their name, that need no images: each is a dotted line.
+    ax : Axes, optional
+        Where to draw; a new figure unless given.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ConfigurationError
+        If there is no way or no number of images, a number is below 1, a metric is missing, or a
+        value lies outside its interval.
+
+    Examples
+    --------
+    >>> few = {"accuracy": {"value": 0.4, "low": 0.36, "high": 0.44}}
+    >>> many = {"accuracy": {"value": 0.6, "low": 0.57, "high": 0.64}}
+    >>> ax = size_curves({"from scratch": {50: few, 500: many}})
+    >>> ax.lines[0].get_ydata().tolist()
+    [0.4, 0.6]
+    """
+    if not 1 <= len(scores) <= len(_MARKERS):
+        raise ConfigurationError(f"{len(scores)} ways: expected 1 to {len(_MARKERS)}")
+    ax = axes_or_new(ax)
+    ax.set_xscale("log")
+    sizes = sorted({size for by_size in scores.values() for size in by_size})
+    if not sizes or sizes[0] < 1:
+        raise ConfigurationError(f"numbers of images {sizes}: expected one or more, each above 0")
+    for k, (name, by_size) in enumerate(scores.items()):
+        known = {f"{name}, {size:,} images": by_size[size] for size in sorted(by_size)}
+        if not known:
+            raise ConfigurationError(f"{name}: no number of images: expected one or more")
+        low, value, high = _interval_arrays(known, metric)
+        ax.errorbar(
+            np.array(sorted(by_size)) * 1.04 ** (k - (len(scores) - 1) / 2),
+            value,
+            yerr=[value - low, high - value],
+            fmt=f"-{_MARKERS[k]}",
+            color=SERIES_COLORS[k],
+            elinewidth=1.6,
+            label=name,
+        )
+    for name, value in (marks or {}).items():
+        ax.axhline(value, color=GREY, linestyle=":", linewidth=1.6)
+        ax.annotate(
+            name,
+            (1, value),
+            xycoords=("axes fraction", "data"),
+            xytext=(0, 3),
+            textcoords="offset points",
+            ha="right",
+            fontsize=SMALL,
+            color=GREY,
+        )
+    ax.set_xticks(sizes, labels=[f"{size:,}" for size in sizes])
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.margins(x=0.06)
+    ax.set(ylim=(0, 1), xlabel="images learnt from (logarithmic)")
+    ax.set_ylabel(f"{metric.replace('_', ' ').replace('f1', 'F1')}, with its 95% interval")
+    ax.grid(axis="y", color=FAINT)
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.2)
     settle_ticks(ax)
     return ax
 
