@@ -8,22 +8,46 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from emohelpers.models._alexnet import alexnet
+from emohelpers.models._average import average
+from emohelpers.models._compiled import compiled
 from emohelpers.models._layers import FusedBatchNormalization, portable, precision
 from emohelpers.models._plain import baseline_cnn, deeper_cnn
 from emohelpers.models._residual import compact_cnn, residual_cnn
+from emohelpers.models._saved import saved_folder
+from emohelpers.models._separable import separable_cnn
+from emohelpers.models._transfer import BACKBONES, transfer
 
 __all__ = [
+    "BACKBONES",
     "BUILDERS",
     "FusedBatchNormalization",
+    "alexnet",
+    "average",
     "baseline_cnn",
     "compact_cnn",
+    "compiled",
     "deeper_cnn",
     "portable",
     "precision",
     "residual_cnn",
+    "saved_folder",
+    "separable_cnn",
+    "transfer",
 ]
 
 BUILDERS: Mapping[str, Callable[..., Any]] = MappingProxyType(
-    {builder.__name__: builder for builder in (baseline_cnn, compact_cnn, deeper_cnn, residual_cnn)}
+    {
+        builder.__name__: builder
+        for builder in (
+            alexnet,
+            baseline_cnn,
+            compact_cnn,
+            deeper_cnn,
+            residual_cnn,
+            separable_cnn,
+            transfer,
+        )
+    }
 )
 """Every builder by its name; each takes an input shape, a number of classes and options."""
