@@ -1,0 +1,58 @@
+"""Images a second that `compact_cnn` trains on: Keras's batch normalisation and the fused one."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+BATCH = 128
+WARM_UP, STEPS = 3, 12
+
+
+def main(data: Path | None = None) -> None:  # noqa: ARG001
+    """Measure in a process of one core."""
+    threads = dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), "1")
+    environment = {**os.environ, **threads, "OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    code = "from benchmarks.batch_norm import measure; measure()"
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+
+
+def measure() -> None:
+    """Print a line for each kind of layer and precision."""
+    import keras
+
+    from emohelpers import models
+
+    print(f"one core, batches of {BATCH} grey 48x48 images:")
+    for precision in ("float32", "mixed_bfloat16"):
+        for kind in (keras.layers.BatchNormalization, models.FusedBatchNormalization):
+            print(f"  {precision:<15} {kind.__name__:<24} {_rate(kind, precision):7.0f} images/s")
+
+
+def _rate(kind: Any, precision: str) -> float:
+    import keras
+    import numpy as np
+
+    from emohelpers import models
+
+    def chosen(layer: Any) -> Any:
+        own = isinstance(layer, keras.layers.BatchNormalization)
+        return (kind if own else type(layer)).from_config(layer.get_config())
+
+    with models.precision(precision):
+        network = keras.models.clone_model(models.compact_cnn(), clone_function=chosen)
+    network.compile(optimizer="sgd", loss="sparse_categorical_crossentropy")
+    rng = np.random.default_rng(0)
+    images = rng.uniform(0, 255, (BATCH, 48, 48, 1)).astype("float32")
+    labels = rng.integers(0, 7, BATCH)
+    for step in range(WARM_UP + STEPS):
+        if step == WARM_UP:
+            started = time.perf_counter()
+        network.train_on_batch(images, labels)
+    return STEPS * BATCH / (time.perf_counter() - started)
+
+
+if __name__ == "__main__":
+    main()
