@@ -209,6 +209,17 @@ def test_a_convolution_that_is_the_answer_is_not_folded():
     np.testing.assert_allclose(models.compiled(model)(images), expected, rtol=1e-5)
 
 
+def test_names_that_keras_gave_before_are_no_hindrance():
+    number = int(layers.Activation("relu").name.removeprefix("activation").lstrip("_") or 0)
+    stack = [keras.Input((8, 8, 1)), layers.Conv2D(2, 3, activation="tanh"), layers.Flatten()]
+    names = [f"activation_{number + 1 + later}" for later in range(5)]
+    stack += [layers.Activation("sigmoid", name=name) for name in names]
+    model = keras.Sequential(stack)
+    images = pixels(3, (8, 8, 1))
+    expected = model.predict(images, verbose=0)
+    np.testing.assert_allclose(models.compiled(model)(images), expected, atol=1e-5)
+
+
 def test_changed_weights_show_after_an_update():
     model = unsettled(models.compact_cnn((8, 8, 1), 3, widths=(2, 2, 2, 2)))
     images = pixels(4, (8, 8, 1))

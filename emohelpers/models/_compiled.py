@@ -169,18 +169,22 @@ class CompiledNetwork:
 
 
 class _Shift(keras.layers.Layer):
-    """Add a number to each channel."""
+    """Add a number to each channel and apply an activation."""
+
+    def __init__(self, activation: Any, **options: Any) -> None:
+        super().__init__(**options)
+        self.activation = activation
 
     def build(self, input_shape: Any) -> None:
         self.bias = self.add_weight(shape=(input_shape[-1],), initializer="zeros", name="bias")
 
     def call(self, inputs: Any) -> Any:
         if keras.backend.backend() != "tensorflow":
-            return inputs + self.bias
+            return self.activation(inputs + self.bias)
         import tensorflow as tf
 
         # Keras's own layers add their bias as any tensor, which is not fused with what is around.
-        return tf.nn.bias_add(inputs, self.bias)
+        return self.activation(tf.nn.bias_add(inputs, self.bias))
 
 
 def _shapes(model: Any) -> tuple[tuple[int, ...] | None, tuple[int, ...] | None]:
@@ -203,7 +207,7 @@ def _copy(model: Any, refills: _Refills) -> Any:
     graph = keras.Model(model.inputs, model.outputs[0], name=model.name)
     norm_after = _foldable(graph)
     folded = {norm.name for norm in norm_after.values()}
-    parts_after: dict[str, list[Any]] = {}
+    shift_after: dict[str, _Shift] = {}
 
     def copy(layer: Any) -> Any:
         if not isinstance(layer, keras.layers.Layer):
@@ -221,9 +225,9 @@ def _copy(model: Any, refills: _Refills) -> Any:
             refills.append(([new], layer.get_weights))
             return new
         new = type(layer).from_config({**config, "use_bias": False, "activation": None})
-        shift = _Shift(dtype=config["dtype"])
-        activation = keras.layers.Activation(layer.activation, dtype=config["dtype"])
-        parts_after[layer.name] = [shift, activation]
+        # Keras's own choice of a name may be one that the network has.
+        shift = _Shift(layer.activation, dtype=config["dtype"], name=f"{layer.name}__shift")
+        shift_after[layer.name] = shift
         refills.append(([new, shift], partial(_folded_weights, layer, norm)))
         return new
 
@@ -231,9 +235,7 @@ def _copy(model: Any, refills: _Refills) -> Any:
         if isinstance(layer, keras.layers.Identity) and layer.name in folded:
             return arguments[0]
         outputs = layer(*arguments, **options)
-        for part in parts_after.get(layer.name, ()):
-            outputs = part(outputs)
-        return outputs
+        return shift_after[layer.name](outputs) if layer.name in shift_after else outputs
 
     return keras.models.clone_model(graph, clone_function=copy, call_function=call)
 
