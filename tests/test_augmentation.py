@@ -121,6 +121,7 @@ strengths = st.fixed_dictionaries(
         "brightness": st.floats(0, 1),
         "contrast": st.floats(0, 1),
         "channel_shift": st.floats(0, 1),
+        "noise": st.floats(0, 1),
         "erase": st.floats(0, 1),
     },
 )
@@ -175,6 +176,17 @@ def test_erasing_paints_a_grey_box_on_the_share_that_was_asked_for():
         rows, columns = box.any(axis=1).sum(), box.any(axis=0).sum()
         assert box.sum() == rows * columns
         assert rows * columns <= 10 * 10
+
+
+def test_noise_is_normal_in_grey_levels_and_stays_in_range():
+    images = np.full((4, 64, 64, 1), 128, np.uint8)
+    noisy = np.asarray(pipeline(None, seed=0, noise=0.05)(images, training=True))
+    assert noisy.mean() == pytest.approx(128, abs=0.5)
+    assert noisy.std() == pytest.approx(0.05 * 255, rel=0.03)
+    assert (np.abs(noisy - 128) < 0.05 * 255).mean() == pytest.approx(0.683, abs=0.01)
+    dark = np.asarray(pipeline(None, seed=0, noise=0.5)(images * 0, training=True))
+    assert dark.min() == 0
+    assert dark.max() <= 255
 
 
 def test_channels_shift_each_by_itself_within_reach():

@@ -148,10 +148,14 @@ def _photometric(name: str, strength: float, *, seed: int) -> keras.layers.Layer
     if name == "channel_shift":
         return RandomChannelShift(strength, **common)
     if name == "noise":
-        # ReLU with a ceiling brings back into 0..255 what the noise took out of it.
-        noise = keras.layers.GaussianNoise(255.0 * strength, seed=seed, dtype="float32")
-        clip = keras.layers.ReLU(max_value=255.0, dtype="float32")
-        return keras.Sequential([noise, clip], name=name)
+        # GaussianNoise takes shares only; ReLU brings back what the noise took out of the range.
+        steps = [
+            keras.layers.Rescaling(1 / 255, dtype="float32"),
+            keras.layers.GaussianNoise(strength, seed=seed, dtype="float32"),
+            keras.layers.ReLU(max_value=1.0, dtype="float32"),
+            keras.layers.Rescaling(255.0, dtype="float32"),
+        ]
+        return keras.Sequential(steps, name=name)
     return keras.layers.RandomErasing(
         (strength, strength), scale=_ERASED_AREA, fill_value=_ERASED_GREY, **common
     )
