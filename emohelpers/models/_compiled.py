@@ -258,7 +258,6 @@ def _foldable(graph: Any) -> dict[str, Any]:
     for name, calls in nodes.items():
         for source in _sources(calls):
             takers[source].append(name)
-    takers[str(np.ravel(config["output_layers"])[0])].append("")  # whoever asks the network
     layers = {layer.name: layer for layer in graph.layers}
     found = {}
     for name, layer in layers.items():
