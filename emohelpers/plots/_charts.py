@@ -447,11 +447,13 @@ def size_curves(
             name,
             (1, value),
             xycoords=("axes fraction", "data"),
-            xytext=(0, 3),
+            xytext=(0, 5),
             textcoords="offset points",
             ha="right",
             fontsize=SMALL,
             color=GREY,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
+            zorder=3,  # readable where a line passes
         )
     ax.set_xticks(sizes, labels=[f"{size:,}" for size in sizes])
     ax.xaxis.set_minor_locator(NullLocator())
