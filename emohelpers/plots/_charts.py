@@ -1,6 +1,7 @@
 """Bars, curves and intervals: class counts, learning curves, metrics, differences."""
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -444,16 +445,14 @@ def size_curves(
     for name, value in (marks or {}).items():
         ax.axhline(value, color=GREY, linestyle=":", linewidth=1.6)
         ax.annotate(
-            name,
+            fill(name, 15),
             (1, value),
             xycoords=("axes fraction", "data"),
-            xytext=(0, 5),
+            xytext=(8, 0),  # beside the chart, where no line passes
             textcoords="offset points",
-            ha="right",
+            va="center",
             fontsize=SMALL,
             color=GREY,
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
-            zorder=3,  # readable where a line passes
         )
     ax.set_xticks(sizes, labels=[f"{size:,}" for size in sizes])
     ax.xaxis.set_minor_locator(NullLocator())
