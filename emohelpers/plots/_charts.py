@@ -428,13 +428,15 @@ def size_curves(
     sizes = sorted({size for by_size in scores.values() for size in by_size})
     if not sizes or sizes[0] < 1:
         raise ConfigurationError(f"numbers of images {sizes}: expected one or more, each above 0")
+    # A hundredth of the axis, whatever it spans.
+    beside = max(sizes[-1] / sizes[0], 2) ** 0.011
     for k, (name, by_size) in enumerate(scores.items()):
         known = {f"{name}, {size:,} images": by_size[size] for size in sorted(by_size)}
         if not known:
             raise ConfigurationError(f"{name}: no number of images: expected one or more")
         low, value, high = _interval_arrays(known, metric)
         ax.errorbar(
-            np.array(sorted(by_size)) * 1.04 ** (k - (len(scores) - 1) / 2),
+            np.array(sorted(by_size)) * beside ** (k - (len(scores) - 1) / 2),
             value,
             yerr=[value - low, high - value],
             fmt=f"-{_MARKERS[k]}",
