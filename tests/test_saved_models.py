@@ -13,7 +13,7 @@ MEGABYTE = 2**20
 
 
 def test_there_are_published_networks():
-    assert {"fer-baseline", "toy-baseline"} <= {folder.name for folder in FOLDERS}
+    assert {"fer-baseline", "fer-deeper", "toy-baseline"} <= {folder.name for folder in FOLDERS}
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
@@ -39,22 +39,31 @@ def test_the_tables_of_readme_and_card_are_those_of_the_metrics(folder, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("folder", "dataset", "file", "labels", "crop"),
+    ("folder", "dataset", "file", "labels", "crop", "views"),
     [
-        ("fer-baseline", "fer2013", "fer2013.csv.xz", None, 0.0),
-        ("toy-baseline", "fer2013", "fer2013.csv.xz", None, 0.0),
-        ("toy-baseline", "utkface", "utkface_crop_part1.tar", "utkface_expression_dev.csv", 0.0),
-        ("toy-baseline", "utkface", "utkface_crop_part1.tar", "utkface_expression_dev.csv", 0.05),
-        ("toy-baseline", "toyfaces", None, None, 0.0),
+        ("fer-baseline", "fer2013", "fer2013.csv.xz", None, 0.0, 1),
+        ("fer-deeper", "fer2013", "fer2013.csv.xz", None, 0.0, 1),
+        ("fer-deeper", "fer2013", "fer2013.csv.xz", None, 0.0, 2),
+        ("toy-baseline", "fer2013", "fer2013.csv.xz", None, 0.0, 1),
+        ("toy-baseline", "utkface", "utkface_crop_part1.tar", "utkface_expression_dev.csv", 0.0, 1),
+        (
+            "toy-baseline",
+            "utkface",
+            "utkface_crop_part1.tar",
+            "utkface_expression_dev.csv",
+            0.05,
+            1,
+        ),
+        ("toy-baseline", "toyfaces", None, None, 0.0, 1),
     ],
 )
 def test_evaluating_again_gives_the_published_figures(
-    folder, dataset, file, labels, crop, real_data
+    folder, dataset, file, labels, crop, views, real_data
 ):
     saved = publishing.open_model(ROOT / "saved_models" / folder)
     options = {"labels": real_data(labels)} if labels else {}
     faces = saved.load(dataset, real_data(file) if file else None, crop=crop, **options)
-    result = publishing.metrics(saved, faces, crop=crop)
+    result = publishing.metrics(saved, faces, views=views, crop=crop)
     published = json.loads(publishing.metrics_file(saved, result).read_text())
     # Through JSON, as the file went: its keys are strings and its tuples lists.
     assert json.loads(json.dumps(result)) == published
