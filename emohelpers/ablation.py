@@ -60,6 +60,10 @@ STEPS: Mapping[str, Step] = {
     "no-smoothing": Step("no label smoothing", {"label_smoothing": 0.0}),
     "no-votes": Step("FER2013's labels alone, no FER+ votes", {"votes": 0.0}),
     "half-votes": Step("FER+ votes as half of the target", {"votes": 0.5}),
+    "expected-labels": Step(
+        "the label that the FER+ votes let expect as three fifths of the target",
+        {"votes": 0.6, "expected_labels": True},
+    ),
     "no-averaging": Step(
         "no moving average of the weights", {"optimizer_options": {"use_ema": False}}
     ),

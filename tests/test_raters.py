@@ -115,6 +115,38 @@ def test_votes_for_what_is_no_class_do_not_count():
     assert raters.soft_labels(faces).tolist()[0] == pytest.approx([0.6, 0.4])
 
 
+def test_expected_labels_are_how_often_each_label_goes_with_such_votes():
+    # Of the images that all see as anger, three in four are labelled anger, the others fear.
+    rng = np.random.default_rng(0)
+    seen = rng.integers(0, 3, 3000)
+    labels = np.where((seen == 0) & (rng.random(3000) < 0.25), 2, seen)
+    faces = rated(10 * np.eye(8, dtype=int)[seen], labels)
+    expected = raters.expected_labels(faces)
+    for emotion in range(3):
+        often = np.bincount(labels[seen == emotion], minlength=8) / (seen == emotion).sum()
+        np.testing.assert_allclose(expected[seen == emotion][0], often, atol=0.02)
+    np.testing.assert_allclose(expected.sum(1), 1, atol=1e-5)
+    assert (expected[:, 3:] == 0).all()  # no such label among these images
+    mixed = raters.soft_labels(faces, share=0.6, expected=True)
+    np.testing.assert_allclose(mixed, 0.6 * expected + 0.4 * np.eye(8)[labels], atol=1e-6)
+
+
+def test_votes_foretell_the_labels_of_fer2013_better_when_the_differences_are_learnt(real_data):
+    faces = datasets.load("fer2013", real_data("fer2013.csv.xz"), votes=real_data("ferplus.csv"))
+    train = faces.split("Training")
+    right = {
+        expected: raters.soft_labels(train, expected=expected).argmax(1) == train.labels
+        for expected in (False, True)
+    }
+    assert right[False].mean() == pytest.approx(0.64, abs=0.01)
+    assert right[True].mean() > right[False].mean() + 0.02
+
+
+def test_of_one_class_nothing_is_expected():
+    with pytest.raises(ConfigurationError, match="two classes or more"):
+        raters.expected_labels(rated([[1] * 8, [2] * 8], [3, 3]))
+
+
 @pytest.mark.parametrize(
     ("faces", "share", "words"),
     [

@@ -55,6 +55,9 @@ class Recipe:
     votes : float
         The share of each training target that the raters' votes have, see
         `emohelpers.raters.soft_labels`; the label has the rest.
+    expected_labels : bool
+        Learn not the votes themselves but what label they let expect, see
+        `emohelpers.raters.expected_labels`.
     teacher : str, optional
         A published network, by its folder's name, whose opinion of each training image is learned
         (Hinton et al. 2015, https://arxiv.org/abs/1503.02531).
@@ -93,6 +96,7 @@ class Recipe:
     mixup: float = 0.0
     cutmix: float = 0.0
     votes: float = 0.0
+    expected_labels: bool = False
     teacher: str | None = None
     teacher_share: float = 0.0
     batch_size: int = 64

@@ -151,7 +151,7 @@ def _targets(recipe: Recipe, rows: FaceDataset, *, directory: Path) -> NDArray[n
         )
     if not (recipe.votes or recipe.teacher):
         return None
-    targets = raters.soft_labels(rows, share=recipe.votes)
+    targets = raters.soft_labels(rows, share=recipe.votes, expected=recipe.expected_labels)
     if recipe.teacher is None:
         return targets
     # Kept, so that a training that goes on elsewhere learns the same to the last digit.
