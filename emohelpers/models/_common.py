@@ -9,7 +9,16 @@ from keras import layers
 from emohelpers.errors import ConfigurationError
 from emohelpers.models._layers import FusedBatchNormalization
 
-__all__ = ["check_shape", "check_share", "check_widths", "convolution", "prepare", "softmax"]
+__all__ = [
+    "average_and_softmax",
+    "check_shape",
+    "check_share",
+    "check_widths",
+    "convolution",
+    "normalise",
+    "prepare",
+    "softmax",
+]
 
 
 def check_shape(input_shape: Sequence[int], n_classes: int, *, smallest: int) -> None:
@@ -66,6 +75,11 @@ def convolution(
         kernel_initializer="he_normal",
         name=name,
     )(x)
+    return normalise(x, name=name, relu=relu)
+
+
+def normalise(x: Any, *, name: str, relu: bool = True) -> Any:
+    """Apply batch normalisation and, unless told otherwise, ReLU."""
     # A momentum of .9 lets the averages follow within an epoch; .99, Keras's own, lags behind.
     x = FusedBatchNormalization(momentum=0.9, epsilon=1e-3, name=f"{name}_norm")(x)
     return layers.ReLU(name=f"{name}_relu")(x) if relu else x
@@ -75,3 +89,9 @@ def softmax(x: Any, n_classes: int) -> Any:
     """End a network in a probability for each class."""
     # Softmax stays in float32 under mixed precision, where half precision loses small shares.
     return layers.Dense(n_classes, activation="softmax", dtype="float32", name="emotion")(x)
+
+
+def average_and_softmax(x: Any, n_classes: int, *, dropout: float) -> Any:
+    """End a network in the average of each map, dropout and a probability for each class."""
+    x = layers.GlobalAveragePooling2D(name="average")(x)
+    return softmax(layers.Dropout(dropout, name="dropout")(x), n_classes)

@@ -7,6 +7,7 @@ import keras
 from keras import layers
 
 from emohelpers.models._common import (
+    average_and_softmax,
     check_shape,
     check_share,
     check_widths,
@@ -147,6 +148,5 @@ def deeper_cnn(
                 kernel_initializer="he_normal",
                 name=f"conv{number}",
             )(x)
-    x = layers.GlobalAveragePooling2D(name="average")(x)
-    x = layers.Dropout(last_dropout, name="dropout")(x)
-    return keras.Model(inputs, softmax(x, n_classes), name="deeper_cnn")
+    outputs = average_and_softmax(x, n_classes, dropout=last_dropout)
+    return keras.Model(inputs, outputs, name="deeper_cnn")

@@ -8,12 +8,12 @@ from keras import layers
 
 from emohelpers.errors import ConfigurationError
 from emohelpers.models._common import (
+    average_and_softmax,
     check_shape,
     check_share,
     check_widths,
     convolution,
     prepare,
-    softmax,
 )
 
 __all__ = ["compact_cnn", "residual_cnn"]
@@ -102,9 +102,8 @@ def residual_cnn(
                 drop=stochastic_depth * done / depth,
                 name=f"stage{stage}_block{block}",
             )
-    x = layers.GlobalAveragePooling2D(name="average")(x)
-    x = layers.Dropout(dropout, name="dropout")(x)
-    return keras.Model(inputs, softmax(x, n_classes), name="residual_cnn")
+    outputs = average_and_softmax(x, n_classes, dropout=dropout)
+    return keras.Model(inputs, outputs, name="residual_cnn")
 
 
 def _residual_block(x: Any, width: int, *, strides: int, drop: float, name: str) -> Any:
@@ -194,6 +193,5 @@ def compact_cnn(
                 )(branch)
             x = layers.Add(name=f"stage{stage}_add")([x, branch])
             x = layers.ReLU(name=f"stage{stage}_relu")(x)
-    x = layers.GlobalAveragePooling2D(name="average")(x)
-    x = layers.Dropout(dropout, name="dropout")(x)
-    return keras.Model(inputs, softmax(x, n_classes), name="compact_cnn")
+    outputs = average_and_softmax(x, n_classes, dropout=dropout)
+    return keras.Model(inputs, outputs, name="compact_cnn")

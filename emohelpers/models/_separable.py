@@ -8,8 +8,14 @@ import keras
 from keras import layers
 
 from emohelpers.errors import ConfigurationError
-from emohelpers.models._common import check_shape, check_share, check_widths, prepare, softmax
-from emohelpers.models._layers import FusedBatchNormalization
+from emohelpers.models._common import (
+    check_shape,
+    check_share,
+    check_widths,
+    normalise,
+    prepare,
+    softmax,
+)
 
 __all__ = ["separable_cnn"]
 
@@ -75,8 +81,7 @@ def separable_cnn(
         block = 1 if number <= 2 else 2
         name = f"block{block}_conv{number}"
         x = _convolution(x, width, separable=block == 2, l2=l2, name=name)
-        x = FusedBatchNormalization(momentum=0.9, epsilon=1e-3, name=f"{name}_norm")(x)
-        x = layers.ReLU(name=f"{name}_relu")(x)
+        x = normalise(x, name=name)
         if block == 2:
             x = layers.MaxPooling2D(name=f"{name}_pool")(x)
     x = layers.GlobalAveragePooling2D(name="average")(x)
