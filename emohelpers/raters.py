@@ -135,7 +135,9 @@ def expected_labels(faces: FaceDataset) -> NDArray[np.float32]:
     Raises
     ------
     ConfigurationError
-        If the source has no votes, an image has no label, or there are fewer than two classes.
+        If the source has no votes or there are fewer than two classes.
+    LabelError
+        If an image has no label.
 
     Examples
     --------
@@ -148,7 +150,7 @@ def expected_labels(faces: FaceDataset) -> NDArray[np.float32]:
     # Not at the top: it takes a second that whoever never asks for it should not wait.
     from sklearn.linear_model import LogisticRegression
 
-    _check_labelled(faces)
+    faces.check_labelled()
     present = np.unique(faces.labels)
     if len(present) < 2:
         raise ConfigurationError(
@@ -191,7 +193,9 @@ def soft_labels(
     Raises
     ------
     ConfigurationError
-        If the source has no votes, an image has no label or the share is out of its range.
+        If the source has no votes or the share is out of its range.
+    LabelError
+        If an image has no label.
 
     Examples
     --------
@@ -203,7 +207,7 @@ def soft_labels(
     """
     if not 0 <= share <= 1:
         raise ConfigurationError(f"share={share}: expected 0..1")
-    _check_labelled(faces)
+    faces.check_labelled()
     given = np.eye(len(faces.class_names), dtype=np.float32)[faces.labels]
     if not share:
         return given
@@ -213,14 +217,6 @@ def soft_labels(
     total = counts.sum(axis=1, keepdims=True)
     voted = np.where(total > 0, counts / np.maximum(total, 1), given)
     return (share * voted + (1 - share) * given).astype(np.float32)
-
-
-def _check_labelled(faces: FaceDataset) -> None:
-    if (faces.labels < 0).any():
-        raise ConfigurationError(
-            f"{int((faces.labels < 0).sum())} images have no label: leave them out with "
-            "select(labels >= 0)"
-        )
 
 
 def by_majority(faces: FaceDataset) -> FaceDataset:

@@ -203,7 +203,7 @@ def test_answers_stand_beside_their_labels():
 def test_answers_to_images_without_a_label_are_refused():
     data = datasets.make_faces(3, seed=2, emotions=NAMES)
     bare = FaceDataset(data.images, [0, -1, -1], NAMES, data.table)
-    with pytest.raises(LabelError, match="2 images have no label"):
+    with pytest.raises(LabelError, match=r"2 of .* have no label"):
         evaluation.answers_table(bare, np.full((3, 4), 0.25))
 
 

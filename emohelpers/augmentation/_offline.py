@@ -76,8 +76,10 @@ def write_augmented(
     Raises
     ------
     ConfigurationError
-        If an image has no split or no label, no image is to train on, not exactly one of `copies`
-        and `total` is given or it is too small, or `directory` holds files of another call.
+        If an image has no split, no image is to train on, not exactly one of `copies` and `total`
+        is given or it is too small, or `directory` holds files of another call.
+    LabelError
+        If an image has no label.
 
     Examples
     --------
@@ -125,11 +127,7 @@ def _splits(dataset: FaceDataset) -> NDArray[np.object_]:
             f"{dataset.table['file'][first]}: split before augmenting, with "
             "dataset.assign_splits(...)"
         )
-    if (dataset.labels < 0).any():
-        raise ConfigurationError(
-            f"{(dataset.labels < 0).sum()} of {len(dataset)} images have no label: leave them "
-            "out, with dataset.select(dataset.labels >= 0)"
-        )
+    dataset.check_labelled()
     if not (splits == "train").any():
         raise ConfigurationError("no image is in the split train: expected some to augment")
     return splits.to_numpy(object)

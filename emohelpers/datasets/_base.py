@@ -375,6 +375,21 @@ class FaceDataset:
         names = tuple(str(name) for name in groups.categories)
         return replace(self, labels=groups.codes.to_numpy().astype(np.int64), class_names=names)
 
+    def check_labelled(self) -> None:
+        """Refuse images without a label, where each is to have one.
+
+        Raises
+        ------
+        LabelError
+            If the label of an image is -1.
+        """
+        missing = int((self.labels < 0).sum())
+        if missing:
+            raise LabelError(
+                f"{missing} of {len(self)} images of {self.name} have no label: leave them out "
+                "with faces.select(faces.labels >= 0)"
+            )
+
     def counts(self) -> pd.DataFrame:
         """Count the images of each class in each split.
 

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from emohelpers.datasets import FaceDataset
-from emohelpers.errors import ConfigurationError, LabelError
+from emohelpers.errors import ConfigurationError
 from emohelpers.preprocessing import crop, resize
 
 __all__ = ["VIEWS", "answers_table", "predict"]
@@ -148,11 +148,7 @@ def answers_table(dataset: FaceDataset, probabilities: ArrayLike) -> pd.DataFram
         raise ConfigurationError(
             f"probabilities of shape {outputs.shape}: expected {expected}, images by classes"
         )
-    if (dataset.labels < 0).any():
-        raise LabelError(
-            f"{int((dataset.labels < 0).sum())} images have no label: leave them out with "
-            "select(labels >= 0)"
-        )
+    dataset.check_labelled()
     names = np.array(dataset.class_names, dtype=object)
     predicted = outputs.argmax(axis=1)
     return pd.DataFrame(

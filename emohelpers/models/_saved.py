@@ -1,11 +1,12 @@
-"""Where the published networks lie."""
+"""Where the published networks lie, and their files."""
 
 import os
 from pathlib import Path
+from typing import Any
 
-from emohelpers.errors import MissingPathError
+from emohelpers.errors import ConfigurationError, MissingPathError
 
-__all__ = ["saved_folder"]
+__all__ = ["load_network", "saved_folder"]
 
 # In the installed package, which carries some of them, and in a checkout, which has all.
 _PLACES = tuple(parent / "saved_models" for parent in Path(__file__).resolve().parents[1:3])
@@ -49,3 +50,37 @@ def saved_folder(name: str | Path) -> Path:
             f"path such as ./{text}"
         )
     return folders[text]
+
+
+def load_network(folder: Path) -> Any:
+    """Load the network in a folder that a training left, in Keras's safe mode.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds ``model.keras``.
+
+    Returns
+    -------
+    keras.Model
+        Not compiled.
+
+    Raises
+    ------
+    MissingPathError
+        If the file is not there.
+    ConfigurationError
+        If it can not be loaded.
+    """
+    path = folder / "model.keras"
+    if not path.is_file():
+        raise MissingPathError(f"no model.keras in {folder}: expected the trained network")
+    import keras
+
+    # Registers the layers of augmentations, which a saved network may hold.
+    import emohelpers.augmentation  # noqa: F401
+
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # Keras raises many kinds for a damaged file
+        raise ConfigurationError(f"{path} can not be loaded as a Keras network: {error}") from error

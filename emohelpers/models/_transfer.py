@@ -15,7 +15,7 @@ from keras import layers
 
 from emohelpers.errors import ConfigurationError, MissingPathError
 from emohelpers.models._common import check_shape, check_share, softmax
-from emohelpers.models._saved import saved_folder
+from emohelpers.models._saved import load_network, saved_folder
 
 __all__ = ["BACKBONES", "transfer"]
 
@@ -241,15 +241,8 @@ def _published(
         )
     folder = saved_folder(weights)
     network, options, n_classes = _read_recipe(folder)
-    if not (folder / "model.keras").is_file():
-        raise MissingPathError(f"no model.keras in {folder}: expected the trained network")
-    try:
-        saved = keras.saving.load_model(folder / "model.keras", compile=False, safe_mode=True)
-        taken, values = tuple(saved.input_shape[1:]), saved.get_weights()
-    except Exception as error:  # Keras raises many kinds for a damaged file
-        raise ConfigurationError(
-            f"{folder / 'model.keras'} can not be loaded as a Keras network: {error}"
-        ) from error
+    saved = load_network(folder)
+    taken, values = tuple(saved.input_shape[1:]), saved.get_weights()
     if taken[2] < input_shape[2]:
         raise ConfigurationError(
             f"{folder} takes images of one channel: expected input_shape="

@@ -147,7 +147,10 @@ def open_model(directory: str | Path) -> SavedModel:
     recipe = read_recipe(directory)
     members = recipe.get("members")
     if members is None:
-        model = _load(directory)
+        _check_file(directory, "model.keras")  # Keras takes seconds to import
+        from emohelpers.models._saved import load_network
+
+        model = load_network(directory)
     else:
         model = _average(directory, members, class_names=recipe["emotions"])
     taken, given = tuple(model.input_shape), tuple(model.output_shape)
@@ -170,23 +173,6 @@ def _check_file(directory: Path, name: str) -> None:
         raise MissingPathError(
             f"no {name} in {directory}: expected a folder that 'emohelpers train' wrote"
         )
-
-
-def _load(directory: Path) -> Any:
-    _check_file(directory, "model.keras")
-    # Keras takes seconds to import: a wrong path is said before.
-    import keras
-
-    # Register the package's own layers, which a saved network may hold.
-    import emohelpers.augmentation
-    import emohelpers.models  # noqa: F401
-
-    try:
-        return keras.saving.load_model(directory / "model.keras", compile=False, safe_mode=True)
-    except Exception as error:  # Keras raises many kinds for a damaged file
-        raise ConfigurationError(
-            f"{directory / 'model.keras'} can not be loaded as a Keras network: {error}"
-        ) from error
 
 
 def _average(directory: Path, members: Any, *, class_names: Sequence[str]) -> Any:

@@ -85,7 +85,7 @@ RECIPES: Mapping[str, Recipe] = {
             expected_labels=True,
             teacher="fer-deeper",
             teacher_share=0.4,
-            epochs=200,
+            epochs=120,
         ),
         Recipe(
             name="ferplus-compact",

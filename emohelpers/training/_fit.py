@@ -94,6 +94,8 @@ def fit(
     ------
     ConfigurationError
         If data and model do not fit, or `directory` holds the state of another training.
+    LabelError
+        If an image has no label.
 
     Examples
     --------
@@ -186,11 +188,7 @@ def _check(
     for part, data in (("train", train), ("validation", validation)):
         if len(data) == 0:
             raise ConfigurationError(f"no images in {part}: expected at least one")
-        if (data.labels < 0).any():
-            raise ConfigurationError(
-                f"{int((data.labels < 0).sum())} images in {part} have no label: leave them out "
-                "with select(labels >= 0)"
-            )
+        data.check_labelled()
         if len(data.class_names) != max(n_outputs, 2):
             raise ConfigurationError(
                 f"{len(data.class_names)} classes in {part} and {n_outputs} outputs of the "
