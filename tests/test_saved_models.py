@@ -1,10 +1,13 @@
 """The published networks: what the repository says of them is what they are."""
 
 import json
+import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import emohelpers
 from emohelpers import publishing
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -13,7 +16,21 @@ MEGABYTE = 2**20
 
 
 def test_there_are_published_networks():
-    assert {"fer-baseline", "fer-deeper", "toy-baseline"} <= {folder.name for folder in FOLDERS}
+    published = {"fer-baseline", "fer-compact", "fer-deeper", "toy-baseline"}
+    assert published <= {folder.name for folder in FOLDERS}
+
+
+def test_the_default_network_is_small_and_travels_in_the_wheel():
+    folder = ROOT / "saved_models" / "fer-compact"
+    assert (folder / "model.keras").stat().st_size < 2_000_000
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
+    wheel = settings["targets"]["wheel"]["force-include"]
+    assert wheel == {"saved_models/fer-compact": "emohelpers/saved_models/fer-compact"}
+    assert set(wheel) <= set(settings["targets"]["sdist"]["include"])
+    model = emohelpers.load_model()
+    assert (model.input_shape, model.output_shape) == ((None, 48, 48, 1), (None, 7))
+    saved = publishing.open_model(folder).model
+    assert all(map(np.array_equal, model.get_weights(), saved.get_weights()))
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
@@ -42,6 +59,8 @@ def test_the_tables_of_readme_and_card_are_those_of_the_metrics(folder, tmp_path
     ("folder", "dataset", "file", "labels", "crop", "views"),
     [
         ("fer-baseline", "fer2013", "fer2013.csv.xz", None, 0.0, 1),
+        ("fer-compact", "fer2013", "fer2013.csv.xz", None, 0.0, 1),
+        ("fer-compact", "fer2013", "fer2013.csv.xz", None, 0.0, 2),
         ("fer-deeper", "fer2013", "fer2013.csv.xz", None, 0.0, 1),
         ("fer-deeper", "fer2013", "fer2013.csv.xz", None, 0.0, 2),
         ("toy-baseline", "fer2013", "fer2013.csv.xz", None, 0.0, 1),
