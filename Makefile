@@ -75,5 +75,5 @@ bench: $(STAMP)  ## measure speed and memory (DATA= for the real FER2013)
 lock:  ## remake requirements.lock from pyproject.toml, with the newest versions it allows
 	$(BIN)/uv --version || ($(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet uv)
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras \
-		--no-emit-index-url --generate-hashes --no-annotate \
+		--no-emit-index-url --generate-hashes --no-annotate --no-strip-extras \
 		--custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
