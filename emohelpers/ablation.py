@@ -40,7 +40,7 @@ BASE = replace(
     teacher=None,
     teacher_share=0.0,
     label_smoothing=0.05,
-    epochs=6,
+    epochs=5,
     warmup=0.5,
     # Over a few hundred steps; over a thousand, weights of the first epochs would still count.
     optimizer_options={**get("fer-compact").optimizer_options, "ema_momentum": 0.985},
@@ -52,10 +52,6 @@ STEPS: Mapping[str, Step] = {
     "no-geometry": Step(
         "no flips, rotations, shifts and zooms",
         {"augmentation_options": {"flip": False, "rotation": 0, "shift": 0, "zoom": 0}},
-    ),
-    "no-light": Step(
-        "no changes of brightness and contrast, no erasing",
-        {"augmentation_options": {"brightness": 0, "contrast": 0, "erase": 0}},
     ),
     "no-mixup": Step("no mixup", {"mixup": 0.0}),
     "cutmix": Step("CutMix in place of mixup", {"mixup": 0.0, "cutmix": 1.0}),
@@ -77,6 +73,10 @@ STEPS: Mapping[str, Step] = {
     "no-standardising": Step(
         "grey levels scaled to -1..1 in place of each image standardised",
         {"network_options": {"standardise": False}},
+    ),
+    "no-light": Step(
+        "no changes of brightness and contrast, no erasing",
+        {"augmentation_options": {"brightness": 0, "contrast": 0, "erase": 0}},
     ),
     "stochastic-depth": Step(
         "stochastic depth of .2", {"network_options": {"stochastic_depth": 0.2}}

@@ -133,7 +133,7 @@ def ablate(
     out: Annotated[Path, typer.Option(help="The CSV to write.")],
     runs: Annotated[Path, typer.Option(help="A folder for the trainings.")] = Path("runs/ablation"),
     seeds: Annotated[int, typer.Option(min=1, help="Trainings of each step.")] = 3,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Of each training [6].")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Of each training [5].")] = None,
     only: Annotated[
         list[str] | None, typer.Option(help="Train these steps only, and write no CSV.")
     ] = None,
