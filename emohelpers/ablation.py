@@ -1,5 +1,6 @@
 """What each step of a recipe is worth: the same training with one thing changed at a time."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,7 +12,8 @@ from numpy.typing import NDArray
 
 from emohelpers.datasets import FaceDataset
 from emohelpers.errors import ConfigurationError
-from emohelpers.recipes import Recipe, get, train
+from emohelpers.publishing._files import read_recipe
+from emohelpers.recipes import Recipe, get, settings, train
 
 __all__ = ["BASE", "STEPS", "Step", "compare", "run"]
 
@@ -128,7 +130,8 @@ def run(
     Raises
     ------
     ConfigurationError
-        If there are no seeds or steps, or one of them can not be trained.
+        If there are no seeds or steps, or one of them can not be trained, for instance because its
+        folder holds a training of another recipe or of another number of epochs.
     """
     if not steps or not len(seeds):
         raise ConfigurationError("no steps or no seeds: expected one or more of each")
@@ -192,7 +195,7 @@ def _correct(
 ) -> NDArray[np.bool_]:
     """Train if need be; return which validation images the network gets right, shape (n,)."""
     kept = directory / "correct.npy"
-    if not kept.exists():
+    if not (kept.exists() and _is_of(directory, recipe, **options)):
         from emohelpers import evaluation
 
         saved = train(recipe, path, directory=directory, **options)
@@ -202,6 +205,13 @@ def _correct(
         np.save(temporary, answers == faces.labels)
         temporary.replace(kept)
     return np.load(kept)
+
+
+def _is_of(directory: Path, recipe: Recipe, **options: Any) -> bool:
+    """Say whether the network in a folder was trained by this recipe, as long and as precisely."""
+    wanted = settings(recipe, **{name: options[name] for name in ("epochs", "precision", "seed")})
+    # Through JSON, as the other went: its tuples are lists.
+    return read_recipe(directory) == json.loads(json.dumps(wanted))
 
 
 def _validation(saved: Any, path: str | Path | None, **options: Any) -> FaceDataset:

@@ -83,12 +83,12 @@ def train(
     ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="In place of the recipe's.")] = None,
     precision: Annotated[
-        str, typer.Option(help="float32, or mixed_bfloat16 or mixed_float16 where it is faster.")
+        str, typer.Option(help="float32, or mixed_bfloat16 where it is faster.")
     ] = "float32",
     half: Annotated[
         bool, typer.Option("--half", help="Store the weights in half precision.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Of weights, batches and augmentation.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of weights, batches and augmentation.")] = 0,
     cache: CACHE = None,
     as_json: JSON = False,
 ) -> None:

@@ -59,6 +59,9 @@ def test_it_trains_each_step_and_seed_once_and_goes_on_where_it_stopped(tmp_path
     after = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.keras")}
     changed = {path.parent.name for path in before if before[path] != after[path]}
     assert changed <= {"no-geometry-1"}
+    # Nothing that was trained in another way is passed off as what is asked for.
+    with pytest.raises(ConfigurationError, match="another network"):
+        ablation.run(None, steps={"all": steps["all"]}, **{**options, "epochs": 2})
 
 
 def test_the_interval_of_a_difference_covers_the_truth():

@@ -54,6 +54,19 @@ def test_ten_views_are_those_that_opencv_cuts(model, images):
     np.testing.assert_allclose(ten, np.mean(answers, axis=0), atol=1e-5)
 
 
+def test_a_list_of_images_is_answered_as_an_array_of_them(model, images):
+    whole = evaluation.predict(model, images, views=2)
+    np.testing.assert_array_equal(evaluation.predict(model, list(images), views=2), whole)
+
+
+def test_pixels_that_somebody_has_scaled_are_refused(model, images):
+    scaled = images.astype(np.float32) / 255
+    with pytest.raises(ConfigurationError, match=r"expected 0\.\.255"):
+        evaluation.predict(model, scaled)
+    black = np.zeros_like(scaled)  # which may be black as it is
+    assert evaluation.predict(model, black).shape == (7, 3)
+
+
 def test_bilinear_crops_keep_a_ramp_a_ramp():
     # Of brightness that rises evenly to the right, a crop is a ramp of 40/48 of the slope.
     seen = []

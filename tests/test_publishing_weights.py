@@ -99,7 +99,18 @@ def test_an_ensemble_that_makes_no_sense_is_refused(folders, tmp_path):
         publishing.combine([one, two], directory=tmp_path / "elsewhere" / "all")
     with pytest.raises(ConfigurationError, match="holds a network"):
         publishing.combine([one, two], directory=folders[2])
-    assert not (tmp_path / "all").exists()
+    large = models.compact_cnn((32, 32, 1), len(EMOTIONS), widths=(2, 2, 2, 2))
+    publishing.save(large, recipe("large"), directory=tmp_path / "large")
+    with pytest.raises(ConfigurationError, match="same input"):
+        publishing.combine([one, tmp_path / "large"], directory=tmp_path / "all")
+    assert {path.name for path in tmp_path.iterdir()} == {"one", "two", "three", "large"}
+
+
+def test_an_ensemble_is_not_replaced_by_one_of_others(folders, tmp_path):
+    publishing.combine(folders[:2], directory=tmp_path / "all")
+    with pytest.raises(ConfigurationError, match="expected a new folder"):
+        publishing.combine(folders[1:], directory=tmp_path / "all")
+    assert publishing.open_model(tmp_path / "all").recipe["members"] == ["one", "two"]
 
 
 @pytest.mark.parametrize("members", ["one", ["../one"], ["one", 3], ["all", "one"], ["/etc"]])

@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 
+import cv2
 import keras
 import numpy as np
 import pandas as pd
@@ -141,6 +142,12 @@ def test_a_published_network_is_not_trained_over(tmp_path):
     assert (tmp_path / "model.keras").read_bytes() == before
 
 
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_that_is_none_is_refused(tmp_path, seed):
+    with pytest.raises(ConfigurationError, match=f"seed={seed}"):
+        recipes.train(TINY, directory=tmp_path / "out", seed=seed, cache=tmp_path, verbose=0)
+
+
 def test_no_epochs_are_not_taken_for_the_recipes_own(tmp_path):
     with pytest.raises(ConfigurationError, match="epochs=0"):
         recipes.train(TINY, directory=tmp_path / "out", epochs=0, cache=tmp_path, verbose=0)
@@ -194,13 +201,32 @@ def test_a_pupil_learns_its_teachers_opinion_and_keeps_it(tmp_path):
     label = np.eye(3)[rows.labels]
     voted = np.where(total > 0, voted / np.maximum(total, 1), label)
     expected = 0.75 * opinion + 0.25 * (0.5 * voted + 0.5 * label)
-    np.testing.assert_allclose(targets, expected, atol=2e-3)  # kept in half precision
+    np.testing.assert_allclose(targets, expected, atol=1e-6)
     np.testing.assert_allclose(targets.sum(1), 1, atol=1e-6)
-    # The opinion is kept: a teacher that changes or goes away changes nothing any more.
-    gone = dataclasses.replace(pupil, teacher="gone")
-    np.testing.assert_array_equal(recipes._train._targets(gone, rows, directory=out), targets)
+    # They are kept: a teacher that changes or goes away changes nothing any more.
+    (tmp_path / "teacher").rename(tmp_path / "away")
+    np.testing.assert_array_equal(recipes._train._targets(pupil, rows, directory=out), targets)
     recipes.train(pupil, directory=out, cache=tmp_path, verbose=0)
     assert publishing.open_model(out).class_names == TINY.emotions
+    # But never for other images, shares or teachers than they were made of.
+    fewer = recipes._train._targets(
+        dataclasses.replace(pupil, teacher=str(tmp_path / "away")),
+        rows.select(range(9)),
+        directory=out,
+    )
+    np.testing.assert_allclose(fewer, targets[:9], atol=1e-5)
+    voted_more = dataclasses.replace(pupil, teacher=str(tmp_path / "away"), votes=1.0)
+    other = recipes._train._targets(voted_more, rows, directory=out)
+    np.testing.assert_allclose(other, 0.75 * opinion + 0.25 * voted, atol=1e-6)
+
+
+def test_damaged_targets_are_refused_with_their_name(tmp_path):
+    pupil = dataclasses.replace(TINY, votes=0.5)
+    recipes.train(pupil, directory=tmp_path / "out", cache=tmp_path, epochs=1, verbose=0)
+    kept = tmp_path / "out" / "targets.npz"
+    kept.write_bytes(kept.read_bytes()[:100])
+    with pytest.raises(ConfigurationError, match=r"targets\.npz is damaged"):
+        recipes.train(pupil, directory=tmp_path / "out", cache=tmp_path, epochs=2, verbose=0)
 
 
 def test_a_teacher_of_other_classes_is_refused(tmp_path):
@@ -225,6 +251,13 @@ def test_a_recipe_of_majorities_learns_and_is_scored_on_them(tmp_path):
     assert 0 < (faces.labels < 0).sum() < 60
     result = publishing.metrics(saved, faces)
     assert publishing.metrics_file(saved, result).name == "metrics.json"
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    silent = dataclasses.replace(saved, recipe={**saved.recipe, "dataset": "folders"})
+    (pictures / "anger").mkdir()
+    cv2.imwrite(str(pictures / "anger" / "a.png"), np.asarray(faces.images[0]))
+    with pytest.raises(ConfigurationError, match="came without their votes"):
+        silent.load("folders", pictures, cache=tmp_path)
     test = faces.split("test")
     assert result["scores"]["test"]["n"] == (test.labels >= 0).sum()
 

@@ -192,6 +192,11 @@ def test_weights_of_classes_change_what_is_learned(tmp_path):
         (lambda: datasets.make_faces(8, size=32, seed=0), {}, "the network takes (24, 24, 1)"),
         (faces, {"epochs": 0}, "epochs=0"),
         (faces, {"monitor": "loss"}, "val_accuracy"),
+        (faces, {"batch_size": 0}, "batch_size=0"),
+        (faces, {"patience": -1}, "patience=-1"),
+        (faces, {"mixup": float("nan")}, "mixup=nan"),
+        (faces, {"label_smoothing": 1.0}, "label_smoothing=1.0"),
+        (faces, {"class_weights": dict.fromkeys(range(7), -1.0)}, "expected 0 or more each"),
     ],
 )
 def test_what_does_not_fit_is_refused(tmp_path, data, options, words):

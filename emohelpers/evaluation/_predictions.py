@@ -52,7 +52,7 @@ def predict(
     Raises
     ------
     ConfigurationError
-        If the images do not fit the network or `views` is not known.
+        If the images do not fit the network, are scaled to 0..1, or `views` is not known.
 
     Examples
     --------
@@ -65,9 +65,11 @@ def predict(
     if views not in VIEWS:
         raise ConfigurationError(f"views={views}: expected one of {VIEWS}")
     network = _network(model, batch_size)
+    images = images if hasattr(images, "shape") else np.asarray(images)
     parts = [network(images[:0])]
     for start in range(0, len(images), batch_size):
         batch = np.asarray(images[start : start + batch_size])
+        _check_pixels(batch)
         total = np.zeros((len(batch), parts[0].shape[1]), np.float32)
         for view in _views(batch, views):
             total += network(view)
@@ -90,6 +92,15 @@ def _network(model: Any, batch_size: int) -> Any:
     if network.copied:  # otherwise it would keep the model alive
         _compiled.setdefault(model, {})[batch_size] = network
     return network
+
+
+def _check_pixels(batch: NDArray[Any]) -> None:
+    """Refuse pixels that somebody has scaled already, to which every network gives one answer."""
+    if batch.dtype.kind == "f" and 0 < batch.max() <= 1:
+        raise ConfigurationError(
+            f"pixels from {batch.min():g} to {batch.max():g}: expected 0..255, which the networks "
+            "scale themselves"
+        )
 
 
 def _views(images: NDArray[Any], views: int) -> Iterator[NDArray[Any]]:

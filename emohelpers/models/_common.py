@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 from keras import layers
@@ -23,21 +24,28 @@ __all__ = [
 
 def check_shape(input_shape: Sequence[int], n_classes: int, *, smallest: int) -> None:
     """Refuse an input or a number of classes that a network can not be built for."""
-    if len(input_shape) != 3 or input_shape[2] not in (1, 3) or min(input_shape[:2]) < smallest:
+    shape = tuple(input_shape) if isinstance(input_shape, Sequence) else ()
+    fits = len(shape) == 3 and _whole(*shape) and min(shape[:2]) >= smallest and shape[2] in (1, 3)
+    if not fits:
         raise ConfigurationError(
-            f"input_shape={tuple(input_shape)}: expected (height, width, channels) with a height "
+            f"input_shape={input_shape}: expected (height, width, channels) with a height "
             f"and width of at least {smallest} and 1 or 3 channels"
         )
-    if n_classes < 2:
-        raise ConfigurationError(f"n_classes={n_classes}: expected 2 or more")
+    if not _whole(n_classes) or n_classes < 2:
+        raise ConfigurationError(f"n_classes={n_classes}: expected a whole number, 2 or more")
 
 
 def check_widths(name: str, widths: Sequence[int], *, count: int | None = None) -> None:
     """Refuse what can not be the widths of layers: not `count` of them, or one below 1."""
-    if not widths or (count is not None and len(widths) != count) or min(widths) < 1:
+    given = tuple(widths)
+    if not given or (count not in (None, len(given))) or not _whole(*given) or min(given) < 1:
         raise ConfigurationError(
-            f"{name}={tuple(widths)}: expected {count or 'one or more'} numbers of 1 or more"
+            f"{name}={given}: expected {count or 'one or more'} numbers of 1 or more, all whole"
         )
+
+
+def _whole(*values: Any) -> bool:
+    return all(isinstance(value, Integral) and not isinstance(value, bool) for value in values)
 
 
 def check_share(name: str, share: float) -> None:

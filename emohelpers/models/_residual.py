@@ -78,6 +78,8 @@ def residual_cnn(
     check_shape(input_shape, n_classes, smallest=16)
     check_widths("widths", widths)
     check_widths("blocks", blocks, count=len(widths))
+    stem = widths[0] if stem is None else stem
+    check_widths("stem", [stem], count=1)
     check_share("dropout", dropout)
     check_share("stochastic_depth", stochastic_depth)
     halvings = len(widths) - 1 + pool
@@ -88,7 +90,7 @@ def residual_cnn(
         )
     inputs = keras.Input(tuple(input_shape), name="pixels")
     x = prepare(inputs, standardise=standardise)
-    x = convolution(x, stem or widths[0], name="stem")
+    x = convolution(x, stem, name="stem")
     if pool:
         x = layers.MaxPooling2D(padding="same", name="stem_pool")(x)
     done, depth = 0, sum(blocks)

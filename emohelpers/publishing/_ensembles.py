@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from emohelpers.errors import ConfigurationError
 from emohelpers.publishing._files import read_recipe, write
@@ -46,7 +48,7 @@ def combine(members: Sequence[str | Path], *, directory: str | Path) -> SavedMod
             raise ConfigurationError(
                 f"{folder} does not lie in {beside}: expected it beside {directory}"
             )
-    if (directory / "model.keras").exists():
+    if any((directory / name).exists() for name in ("model.keras", "recipe.json")):
         raise ConfigurationError(f"{directory} holds a network: expected a new folder")
     first = read_recipe(folders[0])
     recipe = {
@@ -57,6 +59,10 @@ def combine(members: Sequence[str | Path], *, directory: str | Path) -> SavedMod
         "emotions": first["emotions"],
         "members": names,
     }
-    directory.mkdir(parents=True, exist_ok=True)
-    write(directory / "recipe.json", json.dumps(recipe, indent=2) + "\n")
-    return open_model(directory)
+    # Opened before it has its name, so that members that do not fit together leave nothing.
+    with TemporaryDirectory(dir=beside, prefix=".") as temporary:
+        write(Path(temporary) / "recipe.json", json.dumps(recipe, indent=2) + "\n")
+        opened = open_model(temporary)
+        directory.mkdir(parents=True, exist_ok=True)
+        (Path(temporary) / "recipe.json").replace(directory / "recipe.json")
+    return replace(opened, directory=directory)

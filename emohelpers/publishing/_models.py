@@ -66,7 +66,8 @@ class SavedModel:
         Raises
         ------
         ConfigurationError
-            If `crop` is out of its range.
+            If `crop` is out of its range, or the network's own source lacks the votes that make
+            its labels.
         """
         if not 0 <= crop < 0.5:
             raise ConfigurationError(f"crop={crop}: expected a share from 0 to below 0.5")
@@ -74,8 +75,14 @@ class SavedModel:
         top, left = (round(side * crop / (1 - 2 * crop)) for side in (height, width))
         size = (height + 2 * top, width + 2 * left)
         faces = load(dataset, path, size=size, color=channels == 3, **options)
-        if self.recipe.get("labels") == "majority" and raters.has_votes(faces):
-            faces = raters.by_majority(faces)
+        if self.recipe.get("labels") == "majority":
+            if raters.has_votes(faces):
+                faces = raters.by_majority(faces)
+            elif dataset == self.recipe["dataset"]:
+                raise ConfigurationError(
+                    f"{self.directory} learned what most raters saw, and {dataset} came without "
+                    "their votes: expected votes, the path of their CSV (--votes)"
+                )
         return replace(faces, images=faces.images[:, top : top + height, left : left + width])
 
 

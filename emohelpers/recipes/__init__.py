@@ -2,6 +2,6 @@
 
 from emohelpers.recipes._known import RECIPES, get
 from emohelpers.recipes._recipe import Recipe
-from emohelpers.recipes._train import train
+from emohelpers.recipes._train import settings, train
 
-__all__ = ["RECIPES", "Recipe", "get", "train"]
+__all__ = ["RECIPES", "Recipe", "get", "settings", "train"]

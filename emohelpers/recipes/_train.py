@@ -1,5 +1,8 @@
 """From a recipe to a trained network in a folder."""
 
+import hashlib
+import json
+import zipfile
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -39,14 +42,15 @@ def train(
     path : path, optional
         Where the data set lies; toy faces need none.
     directory : path
-        Gets ``model.keras``, ``recipe.json``, ``history.csv`` and ``state.npz``.
+        Gets ``model.keras``, ``recipe.json``, ``history.csv`` and ``state.npz``, and where more
+        than the labels is learned, ``targets.npz``.
     votes : path, optional
         Where the FER+ votes lie, for recipes that learn from them.
     epochs : int, optional
         In place of the recipe's; a cosine schedule ends there.
     precision : str
-        A dtype policy of Keras: ``"float32"``, ``"mixed_bfloat16"`` (about a third faster on CPUs
-        that have it, and on GPUs) or ``"mixed_float16"`` (GPUs).
+        A dtype policy of Keras: ``"float32"``, or ``"mixed_bfloat16"`` where the processor computes
+        in it (recent GPUs and server CPUs) and the network is not too small to gain from it.
     half : bool
         Store the trained weights in half precision, see `emohelpers.publishing.save`.
     seed : int
@@ -77,6 +81,8 @@ def train(
     epochs = recipe.epochs if epochs is None else epochs
     if epochs < 1:
         raise ConfigurationError(f"epochs={epochs}: expected 1 or more")
+    if not 0 <= seed < 2**32:
+        raise ConfigurationError(f"seed={seed}: expected 0 to {2**32 - 1}")
     builder = _builder(recipe)
     data = _load(recipe, path, votes=votes, cache=cache)
     rows = evaluation.training_rows(data)
@@ -112,10 +118,20 @@ def train(
         training.multiply_odds(model, [recipe.odds.get(name, 1.0) for name in recipe.emotions])
     return publishing.save(
         models.portable(model),
-        {**asdict(recipe), "epochs": epochs, "precision": precision, "seed": seed},
+        settings(recipe, epochs=epochs, precision=precision, seed=seed),
         directory=directory,
         half=half,
     )
+
+
+def settings(recipe: Recipe, *, epochs: int | None, precision: str, seed: int) -> dict[str, Any]:
+    """Return what ``recipe.json`` says of a training."""
+    return {
+        **asdict(recipe),
+        "epochs": recipe.epochs if epochs is None else epochs,
+        "precision": precision,
+        "seed": seed,
+    }
 
 
 def _load(
@@ -151,12 +167,21 @@ def _targets(recipe: Recipe, rows: FaceDataset, *, directory: Path) -> NDArray[n
         )
     if not (recipe.votes or recipe.teacher):
         return None
+    # Kept, so that a training that goes on elsewhere learns the same to the last digit: fits and
+    # predictions differ a little from one processor to the next.
+    kept = directory / "targets.npz"
+    made_from = _described(recipe, rows)
+    if kept.exists():
+        try:
+            with np.load(kept, allow_pickle=False) as file:
+                if str(file["made_from"]) == made_from:
+                    return file["targets"]
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            raise ConfigurationError(
+                f"{kept} is damaged ({error}): delete it and state.npz to start this training again"
+            ) from error
     targets = raters.soft_labels(rows, share=recipe.votes, expected=recipe.expected_labels)
-    if recipe.teacher is None:
-        return targets
-    # Kept, so that a training that goes on elsewhere learns the same to the last digit.
-    kept = directory / "teacher.npy"
-    if not kept.exists():
+    if recipe.teacher is not None:
         teacher = publishing.open_model(models.saved_folder(recipe.teacher))
         if teacher.class_names != tuple(rows.class_names):
             raise ConfigurationError(
@@ -164,13 +189,20 @@ def _targets(recipe: Recipe, rows: FaceDataset, *, directory: Path) -> NDArray[n
                 f"expected {', '.join(rows.class_names)}"
             )
         opinion = evaluation.predict(teacher.model, rows.images, views=2)
-        directory.mkdir(parents=True, exist_ok=True)
-        temporary = directory / "teacher.tmp.npy"
-        np.save(temporary, opinion.astype(np.float16))
-        temporary.replace(kept)
-    opinion = np.load(kept).astype(np.float32)
-    opinion /= opinion.sum(axis=1, keepdims=True)
-    return recipe.teacher_share * opinion + (1 - recipe.teacher_share) * targets
+        targets = recipe.teacher_share * opinion + (1 - recipe.teacher_share) * targets
+    directory.mkdir(parents=True, exist_ok=True)
+    temporary = directory / "targets.tmp.npz"
+    np.savez(temporary, targets=targets, made_from=np.array(made_from))
+    temporary.replace(kept)
+    return targets
+
+
+def _described(recipe: Recipe, rows: FaceDataset) -> str:
+    """Say what the targets of a recipe are made from."""
+    opinions = rows.table.filter(regex="^votes_").to_numpy(np.float64)
+    digest = hashlib.sha256(rows.labels.tobytes() + opinions.tobytes()).hexdigest()
+    names = ("votes", "expected_labels", "teacher", "teacher_share")
+    return json.dumps([digest, *(getattr(recipe, name) for name in names)])
 
 
 def _check_free(directory: Path) -> None:
@@ -183,7 +215,8 @@ def _check_free(directory: Path) -> None:
 
 
 def _check_precision(precision: str) -> None:
-    known = ("float32", "mixed_bfloat16", "mixed_float16")
+    # Not mixed_float16: its small range would ask for a scaled loss.
+    known = ("float32", "mixed_bfloat16")
     if precision not in known:
         raise ConfigurationError(f"precision={precision!r}: expected one of {', '.join(known)}")
 

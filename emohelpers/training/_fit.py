@@ -112,8 +112,7 @@ def fit(
     n_outputs = _check(model, train, validation, epochs=epochs, monitor=monitor)
     learned = _checked_targets(targets, train, n_outputs)
     weights = _checked_weights(class_weights, len(train.class_names))
-    if min(mixup, cutmix) < 0:
-        raise ConfigurationError(f"mixup={mixup}, cutmix={cutmix}: expected 0 or more")
+    _check_settings(batch_size, patience, mixup, cutmix, label_smoothing)
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     trainer = model if augmentation is None else keras.Sequential([augmentation, model])
@@ -202,6 +201,21 @@ def _check(
     return n_outputs
 
 
+def _check_settings(
+    batch_size: int, patience: int, mixup: float, cutmix: float, label_smoothing: float
+) -> None:
+    if batch_size < 1 or patience < 0:
+        raise ConfigurationError(
+            f"batch_size={batch_size}, patience={patience}: expected 1 or more, and 0 or more"
+        )
+    if not (0 <= mixup < np.inf and 0 <= cutmix < np.inf):
+        raise ConfigurationError(f"mixup={mixup}, cutmix={cutmix}: expected 0 or more")
+    if not 0 <= label_smoothing < 1:
+        raise ConfigurationError(
+            f"label_smoothing={label_smoothing}: expected a share from 0 to below 1"
+        )
+
+
 def _checked_targets(targets: np.ndarray | None, train: FaceDataset, n_outputs: int) -> np.ndarray:
     """Return what the network is to say of each training image, as it says it."""
     if targets is None:
@@ -231,4 +245,7 @@ def _checked_weights(
             f"class_weights of {sorted(class_weights)}: expected one for each label, "
             f"0 to {n_classes - 1}"
         )
-    return np.array([class_weights[label] for label in range(n_classes)], dtype=np.float32)
+    weights = np.array([class_weights[label] for label in range(n_classes)], dtype=np.float32)
+    if not (np.isfinite(weights) & (weights >= 0)).all():
+        raise ConfigurationError(f"class_weights of {weights.tolist()}: expected 0 or more each")
+    return weights
