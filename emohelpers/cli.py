@@ -130,12 +130,12 @@ def train(
 def ablate(
     data: Annotated[Path, typer.Option(help="Where FER2013 lies.")],
     votes: Annotated[Path, typer.Option(help="The FER+ votes.")],
-    out: Annotated[Path, typer.Option(help="The CSV to write.")],
+    out: Annotated[Path | None, typer.Option(help="The CSV to write.")] = None,
     runs: Annotated[Path, typer.Option(help="A folder for the trainings.")] = Path("runs/ablation"),
     seeds: Annotated[int, typer.Option(min=1, help="Trainings of each step.")] = 3,
     epochs: Annotated[int | None, typer.Option(min=1, help="Of each training [5].")] = None,
     only: Annotated[
-        list[str] | None, typer.Option(help="Train these steps only, and write no CSV.")
+        list[str] | None, typer.Option(help="Train these steps only; goes without --out.")
     ] = None,
     precision: Annotated[str, typer.Option(help="As in 'train'.")] = "float32",
     cache: CACHE = None,
@@ -149,6 +149,12 @@ def ablate(
         raise ConfigurationError(
             f"no step {', '.join(sorted(unknown))}: expected some of {', '.join(ablation.STEPS)}"
         )
+    if bool(out) == bool(only):
+        raise ConfigurationError(
+            "expected --out, the CSV to write, or steps of which to train only"
+        )
+    if out:
+        out.parent.mkdir(parents=True, exist_ok=True)
     table = ablation.run(
         data,
         directory=runs,
@@ -160,8 +166,7 @@ def ablate(
         cache=cache,
         verbose=1 if sys.stdout.isatty() else 2,
     )
-    if not only:
-        out.parent.mkdir(parents=True, exist_ok=True)
+    if out:
         temporary = out.with_suffix(".tmp")
         table.to_csv(temporary, index=False, lineterminator="\n")
         temporary.replace(out)

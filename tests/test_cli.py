@@ -126,7 +126,7 @@ def test_a_folder_of_another_training_is_refused(trained, run):
     before = {path.name: path.read_bytes() for path in trained.out.iterdir()}
     refused = run(*trained.arguments, "--seed", 4)
     assert refused.code == 1
-    assert "another network, optimiser, data or seed" in refused.stderr
+    assert "another network, optimiser, schedule, data or seed" in refused.stderr
     assert {path.name: path.read_bytes() for path in trained.out.iterdir()} == before
 
 
@@ -167,6 +167,7 @@ MISTAKES = [
         ["ablate", "--data", "x", "--votes", "y", "--out", "z", "--only", "luck"],
         "no step luck: expected some of all, no-geometry",
     ),
+    (["ablate", "--data", "x", "--votes", "y"], "expected --out, the CSV to write, or steps"),
     (["report"], "no folder with a metrics.json"),
     (["report", "nowhere"], "no metrics.json in nowhere"),
     (["report", ("metrics.json", b"[]")], "metrics.json: expected a JSON object"),
@@ -224,7 +225,7 @@ def test_recipes_lists_every_system():
         [recipe.name, recipe.dataset] for recipe in recipes.RECIPES.values()
     ]
     content = one_object(CliRunner().invoke(cli.app, ["recipes", "--json"]).stdout)
-    assert content["fer-baseline"]["reported"] == {"macro_f1": 0.57}
+    assert content["fer-baseline"]["reported"] == {"f1": 0.57}
 
 
 def test_help_keeps_what_stands_in_brackets():

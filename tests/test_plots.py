@@ -260,6 +260,18 @@ def test_compare_curves_of_losses_mark_the_lowest():
     assert ax.get_ylabel() == "loss (cross-entropy)"
 
 
+def test_losses_that_jump_are_drawn_on_a_logarithmic_axis_where_asked():
+    jumping = HISTORY.assign(val_loss=[20.0, *HISTORY["val_loss"][1:]])
+    figure = plots.compare_curves({"calm": HISTORY, "jumping": jumping}, metric="loss", log=True)
+    figure.canvas.draw()
+    assert {ax.get_yscale() for ax in figure.axes} == {"log"}
+    lowest = min(HISTORY["loss"].min(), HISTORY["val_loss"].min())
+    low, high = figure.axes[0].get_ylim()
+    assert low < lowest < 20 < high
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert {"1", "2", "10"} <= set(labels)
+
+
 @pytest.mark.parametrize(
     ("histories", "metric", "message"),
     [

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from emohelpers.errors import ConfigurationError
 from emohelpers.plots._style import (
@@ -173,7 +173,7 @@ def learning_curves(history: pd.DataFrame) -> SlideFigure:
 
 @style()
 def compare_curves(
-    histories: Mapping[str, pd.DataFrame], *, metric: str = "accuracy"
+    histories: Mapping[str, pd.DataFrame], *, metric: str = "accuracy", log: bool = False
 ) -> SlideFigure:
     """Draw the curves of several trainings side by side, all on the same axes.
 
@@ -186,6 +186,8 @@ def compare_curves(
         and the metric with and without ``val_`` are read.
     metric : str
         ``"accuracy"`` (in 0..1) or ``"loss"``.
+    log : bool
+        Draw the loss on a logarithmic axis, where one jump would flatten all else.
 
     Returns
     -------
@@ -235,6 +237,11 @@ def compare_curves(
         ax.grid(axis="y", color=FAINT)
         settle_ticks(ax)
     panels[0].set_ylabel("loss (cross-entropy)" if metric == "loss" else "accuracy")
+    if metric == "loss" and log:
+        panels[0].set_yscale("log")
+        panels[0].yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        panels[0].yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        panels[0].yaxis.set_minor_locator(NullLocator())
     if metric == "accuracy":
         panels[0].yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0%}"))
     handles, labels = panels[0].get_legend_handles_labels()

@@ -123,8 +123,9 @@ class Recorder(keras.callbacks.Callback):
             ) from error
         if about["signature"] != self.signature:
             raise ConfigurationError(
-                f"{path} belongs to a training with another network, optimiser, data or seed: "
-                "continue it with the same arguments, or choose another directory"
+                f"{path} belongs to a training with another network, optimiser, schedule, data or "
+                "seed: continue it with the same arguments (a falling learning rate also depends "
+                "on the number of epochs), or choose another directory"
             )
         for group, variables in _state(self.model).items():
             for number, variable in enumerate(variables):
