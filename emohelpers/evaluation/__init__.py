@@ -6,6 +6,7 @@ from emohelpers.evaluation._scores import score
 from emohelpers.evaluation._tables import (
     confusion_table,
     interval_text,
+    markdown,
     most_confused,
     per_class_table,
     summary_table,
@@ -18,6 +19,7 @@ __all__ = [
     "confusion_table",
     "evaluate",
     "interval_text",
+    "markdown",
     "most_confused",
     "per_class_table",
     "predict",

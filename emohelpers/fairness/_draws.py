@@ -121,10 +121,13 @@ def draw(
     counts: NDArray[np.int64],
     n_draws: int,
     rng: np.random.Generator,
+    *,
+    parts: int = 1,
 ) -> NDArray[Any]:
     """Draw what groups might have been, each for itself: (groups, pairs) to (draws, groups, pairs).
 
-    The sizes of the groups stay what they are.
+    The sizes of the groups stay what they are. Where each row is one of several `parts` of a group,
+    they share the image that is half wrong.
     """
     sizes = counts.sum(-1)
     if not isinstance(metric, str):
@@ -137,7 +140,7 @@ def draw(
     known: NDArray[Any] = counts.astype(float)
     if metric in _SHARES:
         by_class = counts.reshape(-1, outcomes.n_classes, outcomes.n_classes).sum(-1)
-        known = known + half_wrong(by_class)
+        known = known + half_wrong(by_class) / parts
     weights = rng.standard_gamma(known, (n_draws, *counts.shape))
     return weights / weights.sum(-1, keepdims=True) * sizes[:, None]
 

@@ -10,7 +10,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from emohelpers.errors import ConfigurationError, LabelError
 
-__all__ = ["MISSING", "Cases", "Feature", "check_cases", "check_classes", "check_features"]
+__all__ = [
+    "MISSING",
+    "Cases",
+    "Feature",
+    "check_cases",
+    "check_classes",
+    "check_features",
+    "check_one_feature",
+]
 
 MISSING = "(missing)"
 """The group of the images for which a feature is not known."""
@@ -97,6 +105,13 @@ def check_classes(what: str, values: ArrayLike, n_classes: int) -> NDArray[np.in
             "images without a label (-1)"
         )
     return found.astype(np.int64)
+
+
+def check_one_feature(sensitive_features: Any, n: int | None, by: str | None) -> Feature:
+    """Read one feature or intersection; without `by` that of all columns."""
+    table = _as_table(sensitive_features)
+    name = "+".join(map(str, table)) if by is None else by
+    return check_features(table, len(table) if n is None else n, by=[name])[0]
 
 
 def check_features(

@@ -12,7 +12,7 @@ from emohelpers.errors import ConfigurationError
 from emohelpers.fairness._draws import Outcomes, check_draws, extremes, interval
 from emohelpers.fairness._inputs import MISSING, Cases, Feature, check_cases
 
-__all__ = ["equalized_odds", "rate_differences"]
+__all__ = ["equalized_odds", "find_rates", "largest_rates", "rate_differences"]
 
 _RATES = {"true_positive_rate": true_positive_rate, "false_positive_rate": false_positive_rate}
 
@@ -79,44 +79,20 @@ def rate_differences(
     0   true_positive_rate   young    old        0.25
     1  false_positive_rate     old  young        0.00
     """
-    check_draws(confidence, n_bootstrap, min_group_size)
     cases = check_cases(y_true, y_pred, sensitive_features, by=by, class_names=class_names)
-    outcomes = Outcomes(cases)
-    n_classes = len(cases.class_names)
-    rows = []
-    for feature in cases.features:
-        counts = outcomes.counts(feature).reshape(-1, n_classes, n_classes)
-        rng = np.random.default_rng(seed)
-        for label in range(n_classes) if n_classes > 2 else (1,):
-            values = _frame(cases, feature, label).by_group.reindex(list(feature.groups))
-            for rate in _RATES:
-                hits, n = _rate_counts(counts, label, rate)
-                kept = (n >= min_group_size) & (np.array(feature.groups) != MISSING)
-                if kept.sum() < 2:
-                    continue
-                found = values[rate].where(kept).to_numpy(float)
-                highest, lowest = extremes(found)
-                drawn = rng.beta(hits + 0.5, n - hits + 0.5, (n_bootstrap, len(n)))
-                apart = drawn[:, highest] - drawn[:, lowest]
-                rows.append(
-                    {
-                        "feature": feature.name,
-                        "class": cases.class_names[label],
-                        "rate": rate,
-                        "groups": int(kept.sum()),
-                        "highest": feature.groups[highest],
-                        "lowest": feature.groups[lowest],
-                        "highest_rate": found[highest],
-                        "lowest_rate": found[lowest],
-                        **interval("difference", found[highest] - found[lowest], apart, confidence),
-                    }
-                )
-    if not rows:
+    table = find_rates(
+        cases,
+        min_group_size=min_group_size,
+        confidence=confidence,
+        n_bootstrap=n_bootstrap,
+        seed=seed,
+    )
+    if table.empty:
         raise ConfigurationError(
             f"nothing to compare in {', '.join(feature.name for feature in cases.features)}: "
             f"expected two groups with {min_group_size} images of a class, or of its others"
         )
-    return pd.DataFrame(rows)
+    return table
 
 
 def equalized_odds(
@@ -175,6 +151,49 @@ def equalized_odds(
         n_bootstrap=n_bootstrap,
         seed=seed,
     )
+    return largest_rates(table)
+
+
+def find_rates(
+    cases: Cases, *, min_group_size: int, confidence: float, n_bootstrap: int, seed: int
+) -> pd.DataFrame:
+    """Return the rows of `rate_differences`, if there are any."""
+    check_draws(confidence, n_bootstrap, min_group_size)
+    outcomes = Outcomes(cases)
+    n_classes = len(cases.class_names)
+    rows = []
+    for feature in cases.features:
+        counts = outcomes.counts(feature).reshape(-1, n_classes, n_classes)
+        rng = np.random.default_rng(seed)
+        for label in range(n_classes) if n_classes > 2 else (1,):
+            values = _frame(cases, feature, label).by_group.reindex(list(feature.groups))
+            for rate in _RATES:
+                hits, n = _rate_counts(counts, label, rate)
+                kept = (n >= min_group_size) & (np.array(feature.groups) != MISSING)
+                if kept.sum() < 2:
+                    continue
+                found = values[rate].where(kept).to_numpy(float)
+                highest, lowest = extremes(found)
+                drawn = rng.beta(hits + 0.5, n - hits + 0.5, (n_bootstrap, len(n)))
+                apart = drawn[:, highest] - drawn[:, lowest]
+                rows.append(
+                    {
+                        "feature": feature.name,
+                        "class": cases.class_names[label],
+                        "rate": rate,
+                        "groups": int(kept.sum()),
+                        "highest": feature.groups[highest],
+                        "lowest": feature.groups[lowest],
+                        "highest_rate": found[highest],
+                        "lowest_rate": found[lowest],
+                        **interval("difference", found[highest] - found[lowest], apart, confidence),
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
+def largest_rates(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the row with the largest difference of each feature."""
     largest = table.groupby("feature", sort=False)["difference"].idxmax()
     return table.loc[largest].reset_index(drop=True)
 
