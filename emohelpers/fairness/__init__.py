@@ -14,6 +14,7 @@ what it means for people, no figure says.
 from emohelpers.fairness._compare import compare
 from emohelpers.fairness._differences import differences, largest_differences
 from emohelpers.fairness._groups import by_group
+from emohelpers.fairness._inputs import check_features
 from emohelpers.fairness._mitigation import (
     GroupThresholds,
     balanced_rows,
@@ -33,6 +34,7 @@ __all__ = [
     "at_equal_quality",
     "balanced_rows",
     "by_group",
+    "check_features",
     "compare",
     "differences",
     "equalized_odds",

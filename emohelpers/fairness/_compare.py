@@ -80,7 +80,7 @@ def compare(
     highest = max(int(np.max(values)) for values in (y_true, *predictions.values()))
     names = class_names or [str(label) for label in range(max(highest, 1) + 1)]
     options: dict[str, Any] = {"by": by, "class_names": names}
-    parts = []
+    parts: list[pd.DataFrame] = []
     first: NDArray[np.int64] | None = None
     for way, y_pred in predictions.items():
         cases = check_cases(y_true, y_pred, sensitive_features, **options)

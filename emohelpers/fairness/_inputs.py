@@ -117,7 +117,33 @@ def check_one_feature(sensitive_features: Any, n: int | None, by: str | None) ->
 def check_features(
     sensitive_features: Any, n: int, *, by: Sequence[str] | None = None
 ) -> tuple[Feature, ...]:
-    """Read the features named in `by`, and those that ``+`` joins in it, from a table."""
+    """Read sensitive features from a table, to see before anything is computed that they are there.
+
+    Parameters
+    ----------
+    sensitive_features : DataFrame, mapping or array_like of n rows
+        As in `by_group`.
+    n : int
+        Images.
+    by : sequence of str, optional
+        As in `by_group`.
+
+    Returns
+    -------
+    tuple of Feature
+        One for each name in `by`, with its ``groups`` and the ``codes`` of the images.
+
+    Raises
+    ------
+    ConfigurationError
+        As in `by_group`.
+
+    Examples
+    --------
+    >>> table = {"race": ["A", "B", None], "gender": ["f", "m", "f"]}
+    >>> [feature.groups for feature in check_features(table, 3, by=["race", "race+gender"])]
+    [('A', 'B', '(missing)'), ('A, f', 'B, m', '(missing)')]
+    """
     table = _as_table(sensitive_features)
     if len(table) != n:
         raise ConfigurationError(

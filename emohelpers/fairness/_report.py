@@ -167,7 +167,7 @@ def report(y_true: ArrayLike, y_pred: ArrayLike, sensitive_features: Any, **opti
     >>> race = ["A"] * 40 + ["B"] * 40
     >>> y_pred = [0] * 36 + [1] * 4 + [0] * 32 + [1] * 8
     >>> text = report([0] * 80, y_pred, {"race": race}, n_permutations=999)
-    >>> [line for line in text.split("\\n") if line.startswith("| race | A | 40")]
+    >>> [line for line in text.splitlines() if line.startswith("| race | A | 40")]
     ['| race | A | 40 | 0.900 (0.785 to 0.963) |']
     """
     return assess(y_true, y_pred, sensitive_features, **options).to_markdown()
