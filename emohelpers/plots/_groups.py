@@ -1,6 +1,7 @@
 """How a network does by group of people."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -36,8 +37,8 @@ def groups(
 ) -> Axes:
     """Draw a metric by group as dots on their intervals, with the size of each group.
 
-    Groups that are not reliable are grey and hollow: their figures are not to be compared. A line
-    marks the figure of all images.
+    Groups that are not reliable are grey and hollow: their figures are not to be compared, and an
+    arrow stands where their interval leaves the axis. A line marks the figure of all images.
 
     Parameters
     ----------
@@ -65,18 +66,16 @@ def groups(
 
     Examples
     --------
-    >>> table = pd.DataFrame(
-    ...     {"feature": ["age"], "group": ["adult"], "n": [90], "reliable": [True]}
-    ... )
+    >>> table = pd.DataFrame({"feature": ["age"], "group": ["adult"], "n": [90]})
+    >>> table["reliable"] = True
     >>> table[["accuracy_low", "accuracy", "accuracy_high"]] = [0.85, 0.92, 0.96]
     >>> ax = groups(table)
     >>> [label.get_text() for label in ax.get_yticklabels()]
     ['age', 'adult']
     """
     columns = [f"{metric}_low", metric, f"{metric}_high"]
-    missing = [
-        name for name in ("feature", "group", "n", "reliable", *columns) if name not in table
-    ]
+    needed = ["feature", "group", "n", "reliable", *columns]
+    missing = [name for name in needed if name not in table]
     if missing:
         raise ConfigurationError(
             f"a table without {', '.join(missing)}: expected what fairness.by_group returns"
@@ -105,19 +104,19 @@ def groups(
         low, value, high = overall.to_numpy(float)[0]
         ax.axvspan(low, high, color=FAINT, alpha=0.5, linewidth=0)
         ax.axvline(value, color=INK, linewidth=1.2, label=f"all images, {value:.3f}")
-    _draw_points(ax, places, points, rows["reliable"].to_numpy(bool), size)
-    for name, known in (marks or {}).items():
-        pairs = list(zip(rows["feature"], rows["group"], strict=True))
-        found = [
-            (known[pair], place) for pair, place in zip(pairs, places, strict=True) if pair in known
-        ]
+    reliable = rows["reliable"].to_numpy(bool)
+    shown = [*points[reliable, 0], *points[:, 1], *overall[columns[0]], *_values(marks)]
+    left = max(np.floor(np.nanmin(shown) * 20 - 0.4) / 20, 0)
+    _draw_points(ax, places, points, reliable, left, size)
+    for name, others in (marks or {}).items():
+        pairs = zip(rows["feature"], rows["group"], places, strict=True)
+        found = [(others[pair[:2]], pair[2]) for pair in pairs if pair[:2] in others]
         x, y = np.array(found).reshape(-1, 2).T
         ax.plot(
             x, y, "D", color=ORANGE, markeredgecolor=INK, markersize=6, label=name, clip_on=False
         )
     _label_rows(ax, rows, places, headings, size)
-    lowest = np.nanmin([*points[:, 0], *overall[columns[0]], *_values(marks)])
-    ax.set_xlim(np.floor(lowest * 20 - 0.2) / 20 if lowest > 0.05 else 0, 1)
+    ax.set_xlim(left, 1)
     ax.xaxis.set_major_locator(MaxNLocator(8))
     ax.set_xlabel(f"{word}, with its 95% interval")
     ax.set_title(f"{word} by group", pad=26)
@@ -130,7 +129,7 @@ def groups(
 
 
 def _draw_points(
-    ax: Axes, places: np.ndarray, points: np.ndarray, reliable: np.ndarray, size: float
+    ax: Axes, places: Any, points: Any, reliable: Any, left: float, size: float
 ) -> None:
     labels = {True: "group", False: "too few images to compare"}
     for kind in (True, False):
@@ -138,6 +137,9 @@ def _draw_points(
         if not chosen.any():
             continue
         low, value, high = points[chosen].T
+        beyond = places[chosen][low < left]
+        ax.plot(np.full(len(beyond), left), beyond, "<", color=GREY, markersize=5, clip_on=False)
+        low = np.maximum(low, left)
         ax.errorbar(
             value,
             places[chosen],
@@ -153,9 +155,7 @@ def _draw_points(
         )
 
 
-def _label_rows(
-    ax: Axes, rows: pd.DataFrame, places: np.ndarray, headings: np.ndarray, size: float
-) -> None:
+def _label_rows(ax: Axes, rows: pd.DataFrame, places: Any, headings: Any, size: float) -> None:
     """Name features and groups at the left, and the sizes of groups at the right."""
     names = {place: str(name) for place, name in zip(places, rows["group"], strict=True)}
     for place, name in zip(places[headings] - 1, rows["feature"][headings], strict=True):
@@ -165,29 +165,19 @@ def _label_rows(
     ax.set_ylim(order[-1] + 0.6, order[0] - 0.6)
     for place in places[headings] - 1:
         ax.get_yticklabels()[order.index(place)].set_fontweight("bold")
-    for place, n in zip(places, rows["n"], strict=True):
+    numbers = [(place, f"{n:,}") for place, n in zip(places, rows["n"], strict=True)]
+    for place, words in [(order[0], "images"), *numbers]:
         ax.annotate(
-            f"{n:,}",
+            words,
             (1, place),
             xycoords=("axes fraction", "data"),
-            xytext=(44, 0),
+            xytext=(50, 0),
             textcoords="offset points",
             ha="right",
             va="center",
             fontsize=min(size, SMALL),
             color=GREY,
         )
-    ax.annotate(
-        "images",
-        (1, order[0]),
-        xycoords=("axes fraction", "data"),
-        xytext=(44, 0),
-        textcoords="offset points",
-        ha="right",
-        va="center",
-        fontsize=min(size, SMALL),
-        color=GREY,
-    )
 
 
 def _values(marks: Mapping[str, Mapping[tuple[str, str], float]] | None) -> list[float]:
