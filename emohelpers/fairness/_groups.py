@@ -45,7 +45,8 @@ def by_group(
     group without a mistake would get an interval without a width. Where the metric is a share of
     images (accuracy, balanced accuracy) each group therefore has one image more, half right and
     half wrong. For accuracy that is Jeffreys' interval, which covers the truth as often as it says
-    in groups of some tens, too (Brown, Cai and DasGupta 2001).
+    in groups of some tens, too (Brown, Cai and DasGupta 2001). Images count as independent of each
+    other: where several are of the same person, intervals are too narrow.
 
     Parameters
     ----------
