@@ -1,10 +1,10 @@
 """An open course and toolkit for recognising facial expressions.
 
 The rooms, in the order in which data flows: `datasets`, `preprocessing`, `augmentation`,
-`sampling`, `models`, `training`, `evaluation`, `plots`; `raters` says how far people agree,
-`recipes` names whole systems, `ablation` takes one apart and `publishing` holds their results.
-`load_model` returns a trained network. Importing the package imports none of them, and no Keras:
-each is imported when it is first used.
+`sampling`, `models`, `training`, `evaluation`, `fairness`, `plots`; `raters` says how far people
+agree, `recipes` names whole systems, `ablation` takes one apart and `publishing` holds their
+results. `load_model` returns a trained network. Importing the package imports none of them, and no
+Keras: each is imported when it is first used.
 """
 
 from importlib import import_module
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         datasets,
         errors,
         evaluation,
+        fairness,
         models,
         plots,
         preprocessing,
@@ -36,6 +37,7 @@ __all__ = [
     "datasets",
     "errors",
     "evaluation",
+    "fairness",
     "load_model",
     "models",
     "plots",

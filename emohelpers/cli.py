@@ -194,6 +194,9 @@ def evaluate(
     crop: Annotated[
         float, typer.Option(help="The share of the side to cut off at each edge of the images.")
     ] = 0.0,
+    by: Annotated[
+        str, typer.Option(help="Also assess by group: columns such as race,age_group,race+gender.")
+    ] = "",
     cache: CACHE = None,
     write: Annotated[
         bool, typer.Option("--write", help="Also write the JSON object into MODEL_DIR.")
@@ -209,7 +212,9 @@ def evaluate(
         options: dict[str, Any] = {name: path for name, path in given.items() if path}
         source = dataset or saved.recipe["dataset"]
         faces = saved.load(source, data, crop=crop, cache=cache, **options)
-        result = publishing.metrics(saved, faces, views=views, crop=crop)
+        result = publishing.metrics(
+            saved, faces, views=views, crop=crop, by=[name for name in by.split(",") if name]
+        )
     if write:
         publishing.write_metrics(saved, result)
     if as_json:
@@ -220,6 +225,10 @@ def evaluate(
         f"{views} view{'s' if views > 1 else ''}, 95% intervals"
     )
     typer.echo(_scores_text(result["scores"]))
+    for part, found in result.get("groups", {}).items():
+        from emohelpers import fairness
+
+        typer.echo(f"\n{part}\n\n{fairness.Assessment.from_dict(found).to_markdown()}")
 
 
 @app.command()

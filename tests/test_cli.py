@@ -100,6 +100,28 @@ def test_train_evaluate_and_report_hand_on_to_each_other(trained, place, run, tm
     assert [row["images"] for row in rows] == [str(test["n"])]
 
 
+def test_evaluate_prints_and_keeps_what_was_found_by_group(trained, place, run):
+    data = ("--dataset", "toyfaces", "--cache", place, "--by", "gender,gender+age_group")
+    scored = run("evaluate", trained.out, *data, "--write", "--json")
+    assert scored.code == 0, scored.stderr
+    said = one_object(scored.stdout)
+    rows = said["groups"]["test"]["groups"]
+    assert (
+        sum(row["n"] for row in rows if row["feature"] == "gender") == said["scores"]["test"]["n"]
+    )
+    kept = json.loads((trained.out / "groups-toyfaces.json").read_text())
+    assert kept["groups"] == said["groups"]
+    text = run("evaluate", trained.out, *data).stdout
+    (row,) = [row for row in rows if row["group"] == "female"]
+    assert f"| gender | female | {row['n']} | {row['accuracy']:.3f} (" in text
+    assert "| gender+age_group | female, adult | " in text
+    (trained.out / "groups-toyfaces.json").unlink()
+    (trained.out / "metrics-toyfaces.json").unlink()
+    refused = run("evaluate", trained.out, *data[:4], "--by", "race")
+    assert refused.code == 1
+    assert "no feature 'race': expected one of split, file, person, age_group" in refused.stderr
+
+
 def test_a_training_that_has_ended_is_taken_up_and_says_the_same(trained, run):
     again = run(*trained.arguments, "--seed", 3, "--json")
     assert one_object(again.stdout) == one_object(trained.said.stdout)

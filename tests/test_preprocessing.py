@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from emohelpers import preprocessing
+from emohelpers import datasets, preprocessing
 from emohelpers.datasets._base import ImageRows
 from emohelpers.errors import ConfigurationError
 
@@ -279,3 +279,35 @@ def test_a_summary_names_the_batch_without_images():
     empty = np.zeros((0, 8, 8, 1), np.uint8)
     with pytest.raises(ConfigurationError, match=r"after: no images of shape \(0, 8, 8, 1\)"):
         preprocessing.summarise({"before": faces(), "after": empty})
+
+
+@given(st.integers(0, 1000), st.sampled_from([1, 3]))
+def test_quality_is_that_of_the_formulas(seed, channels):
+    images = np.random.default_rng(seed).integers(0, 256, (3, 9, 11, channels), dtype=np.uint8)
+    table = preprocessing.image_quality(images)
+    for luma, row in zip(preprocessing.to_grey(images)[..., 0], table.to_numpy(), strict=True):
+        # OpenCV mirrors at the edge without repeating it.
+        around = np.pad(luma.astype(float), 1, mode="reflect")
+        neighbours = around[:-2, 1:-1] + around[2:, 1:-1] + around[1:-1, :-2] + around[1:-1, 2:]
+        laplacian = neighbours - 4 * luma.astype(float)
+        assert row == pytest.approx([luma.mean(), luma.std(), laplacian.var()])
+
+
+def test_quality_falls_with_light_and_blur_and_is_read_in_blocks():
+    faces = datasets.make_faces(300, size=24, seed=0, difficulty=0)
+    table = preprocessing.image_quality(faces.images)
+    assert len(table) == 300
+    dark = preprocessing.image_quality(faces.images // 2)
+    assert (dark[["brightness", "contrast"]] < table[["brightness", "contrast"]]).all(axis=None)
+    blurred = np.stack([cv2.blur(image, (3, 3))[..., None] for image in faces.images])
+    assert (preprocessing.image_quality(blurred)["sharpness"] < table["sharpness"]).all()
+    picked = faces.select(np.arange(300)[::-2])
+    assert preprocessing.image_quality(picked.images).equals(
+        table.iloc[::-2].reset_index(drop=True)
+    )
+
+
+def test_quality_of_what_are_no_pixels_is_refused():
+    with pytest.raises(ConfigurationError, match="pixels from"):
+        preprocessing.image_quality(np.full((1, 8, 8, 1), 300, np.float32))
+    assert preprocessing.image_quality(np.zeros((0, 8, 8, 1), np.uint8)).shape == (0, 3)

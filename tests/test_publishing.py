@@ -211,6 +211,38 @@ def test_metrics_are_what_evaluation_says_and_survive_json(folder):
     assert json.loads(path.read_text()) == publishing.read_metrics(path) == result
 
 
+def test_what_was_found_by_group_lies_beside_the_metrics(folder):
+    saved = publishing.open_model(folder)
+    data = faces(400)
+    plain = publishing.metrics(saved, data)
+    result = publishing.metrics(saved, data, by=["gender", "gender+age_group"])
+    path = publishing.write_metrics(saved, result)
+    assert publishing.read_metrics(path) == plain
+    read = publishing.read_groups(folder / "groups.json")
+    assert set(read) == set(plain["scores"])
+    test = data.split("test")
+    right = evaluation.predict(saved.model, test.images).argmax(1) == test.labels
+    table = read["test"].groups.set_index(["feature", "group"])["accuracy"]
+    for gender in ("female", "male"):
+        mask = (test.table["gender"] == gender).to_numpy()
+        assert table["gender", gender] == pytest.approx(right[mask].mean(), abs=1e-6)
+    overall = plain["scores"]["test"]["accuracy"]["value"]
+    assert table["all", "all"] == pytest.approx(overall, abs=1e-6)
+    assert publishing.results_table([folder])["images"].tolist() == [f"{len(test)}"]
+
+
+def test_groups_that_are_missing_or_damaged_are_refused(folder):
+    saved = publishing.open_model(folder)
+    with pytest.raises(ConfigurationError, match=r"no feature 'race': expected one of .*gender"):
+        publishing.metrics(saved, faces(), by=["race"])
+    with pytest.raises(MissingPathError, match=r"no .*groups\.json"):
+        publishing.read_groups(folder / "groups.json")
+    for text in ("[]", "{}", '{"groups": 3}', '{"groups": {"test": {"metric": "accuracy"}}}'):
+        (folder / "groups.json").write_text(text)
+        with pytest.raises(ConfigurationError, match=r"groups\.json"):
+            publishing.read_groups(folder / "groups.json")
+
+
 @pytest.mark.parametrize(
     ("dataset", "views", "crop", "name"),
     [
@@ -224,6 +256,8 @@ def test_every_result_has_a_file_of_its_own(tmp_path, dataset, views, crop, name
     saved = publishing.SavedModel(None, RECIPE, tmp_path)
     result = {"dataset": dataset, "views": views, "crop": crop}
     assert publishing.metrics_file(saved, result) == tmp_path / name
+    groups = name.replace("metrics", "groups")
+    assert publishing.groups_file(saved, result) == tmp_path / groups
 
 
 def test_a_crop_is_the_middle_of_a_larger_picture(folder):

@@ -1,11 +1,19 @@
 """Predictions, metrics with intervals, and the protocol by which a network is scored."""
 
 from emohelpers.evaluation._predictions import VIEWS, answers_table, predict
-from emohelpers.evaluation._protocol import evaluate, protocol, restrict, training_rows
+from emohelpers.evaluation._protocol import (
+    evaluate,
+    predict_parts,
+    protocol,
+    restrict,
+    score_parts,
+    training_rows,
+)
 from emohelpers.evaluation._scores import score
 from emohelpers.evaluation._tables import (
     confusion_table,
     interval_text,
+    markdown,
     most_confused,
     per_class_table,
     summary_table,
@@ -18,12 +26,15 @@ __all__ = [
     "confusion_table",
     "evaluate",
     "interval_text",
+    "markdown",
     "most_confused",
     "per_class_table",
     "predict",
+    "predict_parts",
     "protocol",
     "restrict",
     "score",
+    "score_parts",
     "summary_table",
     "taken_for",
     "training_rows",

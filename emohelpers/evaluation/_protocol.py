@@ -1,6 +1,6 @@
 """Which images a network learns from, and which it is scored on."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from emohelpers.errors import ConfigurationError
 from emohelpers.evaluation._predictions import predict
 from emohelpers.evaluation._scores import score
 
-__all__ = ["evaluate", "protocol", "restrict", "training_rows"]
+__all__ = ["evaluate", "predict_parts", "protocol", "restrict", "score_parts", "training_rows"]
 
 
 def training_rows(dataset: FaceDataset) -> FaceDataset:
@@ -145,6 +145,41 @@ def restrict(
     return dataset.keep_classes(common), shares.astype(np.float32)
 
 
+def predict_parts(
+    model: Any,
+    dataset: FaceDataset,
+    *,
+    class_names: Sequence[str] | None = None,
+    views: int = 1,
+) -> dict[str, tuple[FaceDataset, NDArray[np.float32]]]:
+    """Let a network answer each part of a data set's protocol.
+
+    Parameters
+    ----------
+    model, dataset, class_names, views
+        As in `evaluate`.
+
+    Returns
+    -------
+    dict of str to (FaceDataset, ndarray of float32 of shape (n, n_classes))
+        For each part that `protocol` names what `restrict` returns.
+
+    Examples
+    --------
+    >>> from emohelpers import datasets, models
+    >>> faces = datasets.make_faces(60, seed=0)
+    >>> network = models.baseline_cnn(filters=(2, 2, 2), units=4)
+    >>> part, probabilities = predict_parts(network, faces)["test"]
+    >>> len(part) == len(probabilities)
+    True
+    """
+    known = tuple(class_names or dataset.class_names)
+    return {
+        name: restrict(part, predict(model, part.images, views=views), known)
+        for name, part in protocol(dataset).items()
+    }
+
+
 def evaluate(
     model: Any,
     dataset: FaceDataset,
@@ -181,10 +216,38 @@ def evaluate(
     >>> list(scores)
     ['validation', 'test']
     """
-    known = tuple(class_names or dataset.class_names)
-    scores = {}
-    for name, part in protocol(dataset).items():
-        faces, shares = restrict(part, predict(model, part.images, views=views), known)
-        result = score(faces.labels, shares, faces.class_names, seed=seed)
-        scores[name] = {"class_names": list(faces.class_names), **result}
-    return scores
+    parts = predict_parts(model, dataset, class_names=class_names, views=views)
+    return score_parts(parts, seed=seed)
+
+
+def score_parts(
+    parts: Mapping[str, tuple[FaceDataset, NDArray[np.float32]]], *, seed: int = 0
+) -> dict[str, dict[str, Any]]:
+    """Score what `predict_parts` returns.
+
+    Parameters
+    ----------
+    parts : mapping of str to (FaceDataset, ndarray)
+        Of each part the images and a network's probabilities.
+    seed : int
+        Of the intervals.
+
+    Returns
+    -------
+    dict of str to dict
+        As `evaluate` returns it.
+
+    Examples
+    --------
+    >>> from emohelpers import datasets
+    >>> smiles = datasets.make_faces(2, seed=0, emotions=("neutral", "happiness"))
+    >>> score_parts({"all": (smiles, np.eye(2)[smiles.labels])})["all"]["accuracy"]["value"]
+    1.0
+    """
+    return {
+        name: {
+            "class_names": list(faces.class_names),
+            **score(faces.labels, shares, faces.class_names, seed=seed),
+        }
+        for name, (faces, shares) in parts.items()
+    }

@@ -8,13 +8,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from emohelpers.errors import ConfigurationError, LabelError
 
-__all__ = ["PER_CLASS", "SUMMARY", "score"]
+__all__ = ["PER_CLASS", "SUMMARY", "confusion_metrics", "score"]
 
 SUMMARY = ("accuracy", "balanced_accuracy", "macro_precision", "macro_recall", "macro_f1")
 PER_CLASS = ("precision", "recall", "f1", "specificity")
 
 
-def _metrics(confusion: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
+def confusion_metrics(confusion: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
     """Compute every metric from confusion matrices of shape (..., true, predicted).
 
     A class without images (or never predicted) has no recall (or precision): it is NaN, and the
@@ -120,8 +120,8 @@ def score(
     np.add.at(confusion, (labels, outputs.argmax(1)), 1)
     rng = np.random.default_rng(seed)
     draws = rng.multinomial(len(labels), confusion.ravel() / len(labels), size=n_bootstrap)
-    values = _metrics(confusion)
-    drawn = _metrics(draws.reshape(-1, n_classes, n_classes))
+    values = confusion_metrics(confusion)
+    drawn = confusion_metrics(draws.reshape(-1, n_classes, n_classes))
     bounds = [50 * (1 - confidence), 50 * (1 + confidence)]
 
     def entry(name: str, pick: Any = ...) -> dict[str, float] | None:

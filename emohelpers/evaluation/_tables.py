@@ -11,6 +11,7 @@ from emohelpers.evaluation._scores import PER_CLASS, SUMMARY
 __all__ = [
     "confusion_table",
     "interval_text",
+    "markdown",
     "most_confused",
     "per_class_table",
     "summary_table",
@@ -195,6 +196,31 @@ def interval_text(table: pd.DataFrame, *, decimals: int = 3) -> pd.DataFrame:
         ]
         result = result.drop(columns=[f"{name}_low", f"{name}_high"])
     return result
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """Lay out a table in Markdown.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of strings and numbers; its index is left out.
+
+    Returns
+    -------
+    str
+        Without a line end at the end.
+
+    Examples
+    --------
+    >>> print(markdown(pd.DataFrame({"network": ["tiny"], "views": [1]})))
+    | network | views |
+    | --- | --- |
+    | tiny | 1 |
+    """
+    lines = [list(map(str, table.columns)), ["---"] * table.shape[1]]
+    lines += [[str(cell) for cell in row] for row in table.itertuples(index=False)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def _interval_table(

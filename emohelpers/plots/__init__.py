@@ -14,6 +14,7 @@ from emohelpers.plots._charts import (
     learning_curves,
     size_curves,
 )
+from emohelpers.plots._groups import groups
 from emohelpers.plots._images import (
     augmentation_strip,
     image_grid,
@@ -33,6 +34,7 @@ __all__ = [
     "compare_curves",
     "confusion_matrix",
     "differences",
+    "groups",
     "image_grid",
     "intervals",
     "learning_curves",

@@ -8,8 +8,10 @@ into one table.
 from emohelpers.publishing._ensembles import combine
 from emohelpers.publishing._metrics import (
     best_epoch,
+    groups_file,
     metrics,
     metrics_file,
+    read_groups,
     read_metrics,
     write_metrics,
 )
@@ -20,10 +22,12 @@ __all__ = [
     "SavedModel",
     "best_epoch",
     "combine",
+    "groups_file",
     "markdown",
     "metrics",
     "metrics_file",
     "open_model",
+    "read_groups",
     "read_metrics",
     "renew_table",
     "results_table",

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from emohelpers.errors import ConfigurationError, MissingPathError
+from emohelpers.evaluation import markdown
 from emohelpers.publishing._files import read_json, read_recipe, write
 
 __all__ = ["markdown", "renew_table", "results_table"]
@@ -130,28 +131,3 @@ def renew_table(path: str | Path, table: pd.DataFrame) -> bool:
     if new != text:
         write(path, new)
     return new != text
-
-
-def markdown(table: pd.DataFrame) -> str:
-    """Lay out a table in Markdown.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Of strings and numbers; its index is left out.
-
-    Returns
-    -------
-    str
-        Without a line end at the end.
-
-    Examples
-    --------
-    >>> print(markdown(pd.DataFrame({"network": ["tiny"], "views": [1]})))
-    | network | views |
-    | --- | --- |
-    | tiny | 1 |
-    """
-    lines = [list(map(str, table.columns)), ["---"] * table.shape[1]]
-    lines += [[str(cell) for cell in row] for row in table.itertuples(index=False)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

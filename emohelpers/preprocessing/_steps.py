@@ -1,29 +1,24 @@
-"""Steps from raw face images to what a network or a person should see.
-
-Each is a pure function over a batch of shape (n, height, width, channels), 1 channel being grey
-and 3 red, green, blue. Arrays, memory maps and the rows of a `FaceDataset` are taken alike and
-never changed; the whole batch is computed at once, so hand a large data set over in parts.
-"""
+"""The steps themselves: grey and colour, size, scale, noise, histogram."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from emohelpers.errors import ConfigurationError
 
 __all__ = [
     "add_noise",
+    "as_batch",
+    "as_pixels",
     "crop",
     "equalise",
     "resize",
     "scale",
     "standardise",
-    "summarise",
     "to_color",
     "to_grey",
 ]
@@ -60,7 +55,7 @@ def to_grey(images: ArrayLike) -> NDArray[Any]:
     >>> grey.shape, int(grey[0, 0, 0, 0])
     ((2, 48, 48, 1), 76)
     """
-    batch = _as_batch(images)
+    batch = as_batch(images)
     if batch.shape[-1] == 1:
         return batch
     grey = np.empty((*batch.shape[:-1], 1), dtype=batch.dtype)
@@ -92,7 +87,7 @@ def to_color(images: ArrayLike) -> NDArray[Any]:
     >>> to_color(np.zeros((2, 48, 48, 1), dtype=np.uint8)).shape
     (2, 48, 48, 3)
     """
-    batch = _as_batch(images)
+    batch = as_batch(images)
     return batch if batch.shape[-1] == 3 else np.repeat(batch, 3, axis=-1)
 
 
@@ -127,7 +122,7 @@ def resize(images: ArrayLike, size: int | Sequence[int]) -> NDArray[Any]:
     >>> resize(np.zeros((2, 200, 200, 3), dtype=np.uint8), (48, 40)).shape
     (2, 48, 40, 3)
     """
-    batch = _as_batch(images)
+    batch = as_batch(images)
     height, width = _as_size(size)
     old_height, old_width = batch.shape[1:3]
     if (height, width) == (old_height, old_width):
@@ -174,7 +169,7 @@ def crop(
     >>> crop(np.zeros((2, 48, 48, 1), dtype=np.uint8), 40).shape
     (2, 40, 40, 1)
     """
-    batch = _as_batch(images)
+    batch = as_batch(images)
     height, width = _as_size(size)
     top = (batch.shape[1] - height) // 2 if top is None else top
     left = (batch.shape[2] - width) // 2 if left is None else left
@@ -210,7 +205,7 @@ def scale(images: ArrayLike) -> NDArray[np.float32]:
     >>> scaled.dtype, float(scaled.max())
     (dtype('float32'), 1.0)
     """
-    batch = _as_pixels(images)
+    batch = as_pixels(images)
     return np.divide(batch, 255, dtype=np.float32, casting="unsafe")
 
 
@@ -243,7 +238,7 @@ def standardise(images: ArrayLike) -> NDArray[np.float32]:
     >>> standardised.std(axis=(1, 2, 3)).round(3).tolist()
     [1.0, 1.0]
     """
-    batch = _as_batch(images)
+    batch = as_batch(images)
     standardised = np.empty(batch.shape, dtype=np.float32)
     floor = 1 / math.sqrt(math.prod(batch.shape[1:]))
     for image, new in zip(batch, standardised, strict=True):
@@ -281,7 +276,7 @@ def add_noise(images: ArrayLike, *, sigma: float, seed: int) -> NDArray[Any]:
     >>> round(float(noisy.std()))
     10
     """
-    batch = _as_pixels(images)
+    batch = as_pixels(images)
     if not 0 <= sigma < np.inf:
         raise ConfigurationError(f"sigma={sigma}: expected grey levels, 0 or more")
     noise = np.random.default_rng(seed).standard_normal(batch.shape, dtype=np.float32)
@@ -317,7 +312,7 @@ def equalise(images: ArrayLike) -> NDArray[np.uint8]:
     >>> int(equalised.min()), int(equalised.max())
     (0, 255)
     """
-    batch = _as_batch(images)
+    batch = as_batch(images)
     if batch.dtype != np.uint8:
         raise ConfigurationError(f"images of {batch.dtype}: expected uint8 to equalise them")
     equalised = np.empty_like(batch)
@@ -331,51 +326,7 @@ def equalise(images: ArrayLike) -> NDArray[np.uint8]:
     return equalised
 
 
-def summarise(batches: Mapping[str, ArrayLike]) -> pd.DataFrame:
-    """Put batches side by side in numbers, for instance before and after a step.
-
-    Parameters
-    ----------
-    batches : mapping of str to array_like of uint8 or float32, (n, height, width, 1 or 3)
-        In any value range, n at least 1.
-
-    Returns
-    -------
-    DataFrame
-        A row for each batch: ``shape``, ``dtype``, the ``min``, ``max`` and ``mean`` of its pixels
-        and the ``bytes`` of one image.
-
-    Raises
-    ------
-    ConfigurationError
-        If one is not such a batch.
-
-    Examples
-    --------
-    >>> faces = np.full((2, 48, 48, 1), 51, dtype=np.uint8)
-    >>> table = summarise({"pixels": faces, "scaled": scale(faces)})
-    >>> table["dtype"].to_list(), table["bytes"].to_list()
-    (['uint8', 'float32'], [2304, 9216])
-    """
-    rows = {name: _measures(images, name) for name, images in batches.items()}
-    return pd.DataFrame.from_dict(rows, orient="index")
-
-
-def _measures(images: ArrayLike, name: str) -> dict[str, object]:
-    batch = _as_batch(images)
-    if not len(batch):
-        raise ConfigurationError(f"{name}: no images of shape {batch.shape}: expected at least one")
-    return {
-        "shape": batch.shape,
-        "dtype": str(batch.dtype),
-        "min": float(batch.min()),
-        "max": float(batch.max()),
-        "mean": float(batch.mean(dtype=np.float64)),
-        "bytes": batch[0].nbytes,
-    }
-
-
-def _as_batch(images: ArrayLike) -> NDArray[Any]:
+def as_batch(images: ArrayLike) -> NDArray[Any]:
     batch = np.asarray(images)
     fits = batch.ndim == 4 and batch.shape[-1] in (1, 3) and min(batch.shape[1:]) > 0
     if not fits or batch.dtype not in (np.uint8, np.float32):
@@ -386,8 +337,8 @@ def _as_batch(images: ArrayLike) -> NDArray[Any]:
     return batch
 
 
-def _as_pixels(images: ArrayLike) -> NDArray[Any]:
-    batch = _as_batch(images)
+def as_pixels(images: ArrayLike) -> NDArray[Any]:
+    batch = as_batch(images)
     if batch.dtype != np.uint8 and batch.size:
         low, high = batch.min(), batch.max()
         if not 0 <= low <= high <= 255:  # also refuses NaN
