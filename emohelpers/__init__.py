@@ -2,7 +2,8 @@
 
 The rooms, in the order in which data flows: `datasets`, `preprocessing`, `augmentation`,
 `sampling`, `models`, `training`, `evaluation`, `plots`; `raters` says how far people agree,
-`recipes` names whole systems, `ablation` takes one apart and `publishing` holds their results.
+`recipes` names whole systems, `ablation` takes one apart, `imbalance` compares what helps rare
+classes, and `publishing` holds their results.
 `load_model` returns a trained network. Importing the package imports none of them, and no Keras:
 each is imported when it is first used.
 """
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
         datasets,
         errors,
         evaluation,
+        imbalance,
         models,
         plots,
         preprocessing,
@@ -36,6 +38,7 @@ __all__ = [
     "datasets",
     "errors",
     "evaluation",
+    "imbalance",
     "load_model",
     "models",
     "plots",
