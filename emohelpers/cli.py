@@ -176,7 +176,8 @@ def imbalance(
         Path | None, typer.Option(help="A folder for the trainings [runs/imbalance-DATASET].")
     ] = None,
     network: Annotated[
-        str, typer.Option(help="What makes the features: a published network or a path.")
+        str,
+        typer.Option(help="What makes the features: a published network, a path, or 'own'."),
     ] = "fer-compact",
     seeds: Annotated[int, typer.Option(min=1, help="Trainings of each way.")] = 3,
     steps: Annotated[
@@ -214,7 +215,9 @@ def imbalance(
         parts,
         directory=runs or Path("runs") / f"imbalance-{dataset}",
         base=base,
-        network=publishing.open_model(models.saved_folder(network)).model,
+        network=None
+        if network == "own"
+        else publishing.open_model(models.saved_folder(network)).model,
         ways={name: way for name, way in imbalance.WAYS.items() if not only or name in only},
         seeds=range(seeds),
         verbose=1 if sys.stdout.isatty() else 2,

@@ -5,6 +5,7 @@ from emohelpers.evaluation._protocol import evaluate, protocol, restrict, traini
 from emohelpers.evaluation._scores import score
 from emohelpers.evaluation._tables import (
     confusion_table,
+    interval_entries,
     interval_text,
     most_confused,
     per_class_table,
@@ -17,6 +18,7 @@ __all__ = [
     "answers_table",
     "confusion_table",
     "evaluate",
+    "interval_entries",
     "interval_text",
     "most_confused",
     "per_class_table",

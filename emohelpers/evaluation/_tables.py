@@ -10,6 +10,7 @@ from emohelpers.evaluation._scores import PER_CLASS, SUMMARY
 
 __all__ = [
     "confusion_table",
+    "interval_entries",
     "interval_text",
     "most_confused",
     "per_class_table",
@@ -195,6 +196,36 @@ def interval_text(table: pd.DataFrame, *, decimals: int = 3) -> pd.DataFrame:
         ]
         result = result.drop(columns=[f"{name}_low", f"{name}_high"])
     return result
+
+
+def interval_entries(table: pd.DataFrame) -> dict[str, dict[str, dict[str, float] | None]]:
+    """Return each row's figures with their intervals as `emohelpers.plots.intervals` takes them.
+
+    Parameters
+    ----------
+    table : DataFrame
+        With columns ``NAME``, ``NAME_low`` and ``NAME_high``; others are left out.
+
+    Returns
+    -------
+    dict of str to dict
+        For each row, by the index, and each NAME ``{"value", "low", "high"}``, or None where it is
+        undefined.
+
+    Examples
+    --------
+    >>> figures = {"recall": [0.5], "recall_low": [0.25], "recall_high": [0.75]}
+    >>> interval_entries(pd.DataFrame(figures, index=["fear"]))
+    {'fear': {'recall': {'value': 0.5, 'low': 0.25, 'high': 0.75}}}
+    """
+    names = [str(name) for name in table if f"{name}_low" in table and f"{name}_high" in table]
+    entries: dict[str, dict[str, dict[str, float] | None]] = {str(row): {} for row in table.index}
+    for name in names:
+        figures = table[[name, f"{name}_low", f"{name}_high"]].to_numpy(float)
+        for row, (value, low, high) in zip(entries.values(), figures, strict=True):
+            known = {"value": float(value), "low": float(low), "high": float(high)}
+            row[name] = None if np.isnan(value) else known
+    return entries
 
 
 def _interval_table(
