@@ -62,20 +62,20 @@ def test_every_image_is_scored_once_by_who_has_not_seen_its_person():
 
 
 def test_a_copy_of_an_image_under_another_name_is_not_learned_from():
-    data = faces(40)
-    copied = data.select(np.r_[0:40, 0])
+    n = 60
+    copied = faces(n).select(np.r_[0:n, 0])
     person = copied.table["person"].astype(object).to_numpy().copy()
-    person[40] = "somebody else"
+    person[n] = "somebody else"
     twice = replace(
         copied,
         table=copied.table.assign(
-            person=person, duplicate_of=pd.array([None] * 40 + [0], dtype="Int64")
+            person=person, duplicate_of=pd.array([None] * n + [0], dtype="Int64")
         ),
     )
-    for part in imbalance.folds(twice, 10):
+    for part in imbalance.folds(twice, 5):
         split = part.table["split"].to_numpy()
         assert part.table["leaks"].tolist() == [
-            split[0] != split[40] and row in (0, 40) for row in range(41)
+            split[0] != split[n] and row in (0, n) for row in range(n + 1)
         ]
 
 
@@ -85,6 +85,7 @@ def test_a_copy_of_an_image_under_another_name_is_not_learned_from():
         ({"by": "user"}, "no column 'user'"),
         ({"n": 1}, "1 folds of"),
         ({"n": 99}, "99 folds of 10 values of person"),
+        ({"n": 9}, r"9 folds, and fewer images of disgust \(8\): expected no more folds"),
     ],
 )
 def test_folds_that_can_not_be_are_refused(options, words):
@@ -197,6 +198,12 @@ def test_between_two_images_of_a_class_features_never_leave_it():
     # Where a layer is linear, what it names at two ends it names all along the way.
     assert found.loc[found["space"] == "features", "stays"].all()
     assert found["between"].between(0, 1).all()
+    for end in ("first", "second"):
+        assert (labels[found[end]] == found["label"]).all()
+    assert (found["first"] != found["second"]).all()
+    shares = evaluation.predict(model, data.images)
+    of_class = [shares[found[end], found["label"]] for end in ("first", "second")]
+    np.testing.assert_allclose(found["ends"], np.mean(of_class, axis=0), rtol=1e-5)
     start = imbalance.between(model, relabelled, pairs=60, at=0.0)
     assert start["stays"].all()
     with pytest.raises(ConfigurationError, match="at=2"):

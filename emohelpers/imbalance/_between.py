@@ -36,9 +36,10 @@ def between(
     Returns
     -------
     DataFrame
-        A row for each pair: ``space`` (``"pixels"`` or ``"features"``), ``label``, ``ends`` (the
-        mean probability, in 0..1, that the network gives the class at the two ends), ``between``
-        (that on the way) and ``stays`` (whether it still names the class there).
+        A row for each pair: ``space`` (``"pixels"`` or ``"features"``), ``label``, ``first`` and
+        ``second`` (positions in `faces`), ``ends`` (the mean probability, in 0..1, that the network
+        gives the class at the two ends), ``between`` (that on the way) and ``stays`` (whether it
+        still names the class there).
 
     Raises
     ------
@@ -90,6 +91,8 @@ def between(
                 {
                     "space": space,
                     "label": label,
+                    "first": rows[first],
+                    "second": rows[second],
                     "ends": (shares[first, label] + shares[second, label]) / 2,
                     "between": answer[each, label],
                     "stays": answer.argmax(axis=1) == label,

@@ -40,7 +40,8 @@ def folds(
     Raises
     ------
     ConfigurationError
-        If the column is not there, or has fewer values than there are folds.
+        If the column is not there, or there are fewer of its values, or of the images of a class,
+        than folds.
 
     Examples
     --------
@@ -61,6 +62,13 @@ def folds(
         raise ConfigurationError(
             f"{n} folds of {groups.nunique()} values of {by}: expected 2 or more, and no more than "
             "values"
+        )
+    names, counts = labelled.class_names, np.bincount(labelled.labels)
+    few = [f"{names[k]} ({count})" for k, count in enumerate(counts) if 0 < count < n]
+    if few:
+        raise ConfigurationError(
+            f"{n} folds, and fewer images of {', '.join(few)}: expected no more folds than images "
+            "of a class"
         )
     division = StratifiedGroupKFold(n, shuffle=True, random_state=seed)
     parts = []

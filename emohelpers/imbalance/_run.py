@@ -23,6 +23,8 @@ from emohelpers.recipes._classes import class_weights, odds
 __all__ = ["run"]
 
 _SPLITS = ("train", "validation")
+# Fields of a recipe that a layer fitted in closed form has no use for.
+_LOSSES = {"focal", "logit_adjustment"}
 # What decides nothing at random gives the same again with another seed.
 _FIXED = (None, "tomek")
 
@@ -34,6 +36,7 @@ def run(
     base: Recipe,
     network: Any = None,
     ways: Mapping[str, Step] = WAYS,
+    feature_ways: Mapping[str, Step] | None = None,
     seeds: Sequence[int] = (0, 1, 2),
     verbose: int | str = "auto",
 ) -> pd.DataFrame:
@@ -62,7 +65,9 @@ def run(
         has trained it with each seed: what is evened out is then only what the last layer learns
         from (Kang et al. 2020, https://arxiv.org/abs/1910.09217).
     ways : mapping of str to Step
-        Its first one is what the others are compared with.
+        Over pixels. The first one is what the others are compared with.
+    feature_ways : mapping of str to Step, optional
+        Over features; without it, those of `ways` that no loss but the cross entropy belongs to.
     seeds : sequence of int
         Of the small networks, and of what is drawn.
     verbose : int or "auto"
@@ -74,7 +79,7 @@ def run(
         A row for each way over ``pixels``, then over ``features`` (``space``): ``way``,
         ``change``, ``network``, ``seeds``, ``images`` (scored), the columns of
         `emohelpers.ablation.compare_classes`, and ``cpu_seconds``: the processor's time for
-        resampling, training and scoring, of one seed over all parts.
+        resampling, training and scoring, of one seed over all parts (features are made before).
 
     Raises
     ------
@@ -91,11 +96,8 @@ def run(
         )
     directory = Path(directory)
     _check_settings(directory, base, parts)
-    over_features = {
-        name: step
-        for name, step in ways.items()
-        if not {"focal", "logit_adjustment"} & set(step.fields)
-    }
+    if feature_ways is None:
+        feature_ways = {name: step for name, step in ways.items() if not _LOSSES & set(step.fields)}
     pixels, features = [], []
     for number, part in enumerate(parts):
         place = directory / f"pixels-{number}"
@@ -113,14 +115,14 @@ def run(
         first = next(iter(ways))
         networks = [network or load_network(place / f"{first}-{seed}") for seed in seeds]
         place = directory / f"features-{number}"
-        features.append(_over_features(part, place, base, over_features, networks, seeds))
+        features.append(_over_features(part, place, base, feature_ways, networks, seeds))
     small = f"{base.network}, {base.steps_per_epoch} steps of {base.batch_size}"
     layer = f"a softmax layer on {network.name if network else 'the first of these'}"
     labels = np.concatenate([part.split("validation").labels for part in parts])
     tables = []
     for space, trained, known, found in (
         ("pixels", small, ways, pixels),
-        ("features", layer, over_features, features),
+        ("features", layer, feature_ways, features),
     ):
         correct = {name: np.concatenate([one[name] for one in found], axis=1) for name in known}
         table = ablation.compare_classes(correct, labels, base.emotions)

@@ -14,7 +14,7 @@ _BASE = Recipe(
     summary="A small network on a short schedule, as many steps whatever it learns from.",
     dataset="fer2013",
     network="baseline_cnn",
-    network_options={"filters": (16, 32, 64), "units": 64, "dropout": 0.25, "standardise": True},
+    network_options={"filters": (8, 16, 32), "units": 64, "dropout": 0.25, "standardise": True},
     augmentation_options={"flip": True, "shift": 0.08},
     schedule="cosine",
     epochs=1,  # one, so that no way has more epochs to choose the best of than another
@@ -26,7 +26,9 @@ BASES: Mapping[str, Recipe] = {
     "facial_expressions": replace(
         _BASE, dataset="facial_expressions", emotions=EMOTIONS, steps_per_epoch=600
     ),
-    "toyfaces": replace(_BASE, dataset="toyfaces", steps_per_epoch=300),
+    "toyfaces": replace(
+        _BASE, dataset="toyfaces", size=24, learning_rate=3e-3, steps_per_epoch=160
+    ),
 }
 """The small network's training on each data set, which `WAYS` change."""
 
