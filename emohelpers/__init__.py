@@ -2,9 +2,9 @@
 
 The rooms, in the order in which data flows: `datasets`, `preprocessing`, `augmentation`,
 `sampling`, `models`, `training`, `evaluation`, `fairness`, `plots`; `raters` says how far people
-agree, `recipes` names whole systems, `ablation` takes one apart and `publishing` holds their
-results. `load_model` returns a trained network. Importing the package imports none of them, and no
-Keras: each is imported when it is first used.
+agree, `recipes` names whole systems, `ablation` takes one apart, `imbalance` compares what helps
+rare classes, and `publishing` holds their results. `load_model` returns a trained network.
+Importing the package imports none of them, and no Keras: each is imported when it is first used.
 """
 
 from importlib import import_module
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         errors,
         evaluation,
         fairness,
+        imbalance,
         models,
         plots,
         preprocessing,
@@ -38,6 +39,7 @@ __all__ = [
     "errors",
     "evaluation",
     "fairness",
+    "imbalance",
     "load_model",
     "models",
     "plots",

@@ -167,10 +167,71 @@ def ablate(
         verbose=1 if sys.stdout.isatty() else 2,
     )
     if out:
-        temporary = out.with_suffix(".tmp")
-        table.to_csv(temporary, index=False, lineterminator="\n")
-        temporary.replace(out)
+        _write_table(table, out)
     typer.echo(table.to_string(index=False))
+
+
+@app.command()
+def imbalance(
+    dataset: Annotated[str, typer.Argument(help="fer2013, facial_expressions or toyfaces.")],
+    out: Annotated[Path, typer.Option(help="The CSV to write.")],
+    data: Annotated[
+        Path | None, typer.Option(help="Where the data set lies; toy faces need none.")
+    ] = None,
+    runs: Annotated[
+        Path | None, typer.Option(help="A folder for the trainings [runs/imbalance-DATASET].")
+    ] = None,
+    network: Annotated[
+        str,
+        typer.Option(help="What makes the features: a published network, a path, or 'own'."),
+    ] = "fer-compact",
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each way.")] = 3,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Of each training, in place of the data set's own.")
+    ] = None,
+    folds: Annotated[
+        int, typer.Option(min=2, help="By person, for a data set without splits of its own.")
+    ] = 3,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Compare these ways only, and write no CSV.")
+    ] = None,
+    cache: CACHE = None,
+) -> None:
+    """Compare ways to even out classes on one footing; goes on where it was stopped."""
+    from dataclasses import replace
+
+    from emohelpers import datasets, imbalance, models, publishing
+    from emohelpers.errors import ConfigurationError
+
+    for what, asked, known in (
+        ("data set", [dataset], imbalance.BASES),
+        ("way", only or [], imbalance.WAYS),
+    ):
+        if set(asked) - set(known):
+            raise ConfigurationError(
+                f"no {what} {', '.join(sorted(set(asked) - set(known)))}: expected some of "
+                f"{', '.join(known)}"
+            )
+    base = imbalance.BASES[dataset]
+    base = replace(base, steps_per_epoch=steps or base.steps_per_epoch)
+    faces = datasets.load(dataset, data, size=base.size, color=base.color, cache=cache)
+    faces = faces.keep_classes(base.emotions)
+    parts = [faces] if faces.table["split"].notna().any() else imbalance.folds(faces, folds)
+    table = imbalance.run(
+        parts,
+        directory=runs or Path("runs") / f"imbalance-{dataset}",
+        base=base,
+        network=None
+        if network == "own"
+        else publishing.open_model(models.saved_folder(network)).model,
+        ways={name: way for name, way in imbalance.WAYS.items() if not only or name in only},
+        seeds=range(seeds),
+        verbose=1 if sys.stdout.isatty() else 2,
+    )
+    if not only:
+        _write_table(table, out)
+    shown = ["space", "way", "accuracy", "balanced_accuracy", "difference", "cpu_seconds"]
+    typer.echo(table[shown].to_string(index=False))
 
 
 @app.command()
@@ -267,6 +328,13 @@ def report(
         typer.echo(publishing.markdown(table))
     for path in update or []:
         publishing.renew_table(path, table)
+
+
+def _write_table(table: Any, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    table.to_csv(temporary, index=False, lineterminator="\n")
+    temporary.replace(path)
 
 
 def _scores_text(scores: dict[str, Any]) -> str:

@@ -5,6 +5,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import balanced_accuracy_score, recall_score
 
 from emohelpers import ablation
 from emohelpers.errors import ConfigurationError
@@ -107,6 +108,63 @@ def test_seeds_that_differ_widen_the_interval():
 def test_what_can_not_be_compared_is_refused(correct, words):
     with pytest.raises(ConfigurationError, match=words):
         ablation.compare(correct)
+
+
+def test_figures_of_classes_are_those_of_scikit_learn_and_intervals_those_of_a_share():
+    rng = np.random.default_rng(3)
+    labels = rng.choice(3, 3000, p=[0.7, 0.27, 0.03])
+    answers = np.where(rng.random((1, 3000)) < [[0.9, 0.6, 0.5][k] for k in labels], labels, 0)
+    correct = {"all": answers == labels, "zeros": np.zeros((1, 3000)) == labels}
+    table = ablation.compare_classes(correct, labels, ["a", "b", "c"]).set_index("step")
+    row = table.loc["all"]
+    assert row["balanced_accuracy"] == pytest.approx(
+        balanced_accuracy_score(labels, answers[0]), abs=1e-4
+    )
+    recalls = recall_score(labels, answers[0], average=None)
+    for name, recall, n in zip("abc", recalls, np.bincount(labels), strict=True):
+        assert row[f"recall_{name}"] == pytest.approx(recall, abs=1e-4)
+        width = 2 * 1.96 * np.sqrt(recall * (1 - recall) / n)
+        assert row[f"recall_{name}_high"] - row[f"recall_{name}_low"] == pytest.approx(
+            width, rel=0.12, abs=1e-4
+        )
+    # Of a mean of independent shares the variances add up.
+    variance = sum(r * (1 - r) / n for r, n in zip(recalls, np.bincount(labels), strict=True)) / 9
+    spread = row["balanced_accuracy_high"] - row["balanced_accuracy_low"]
+    assert spread == pytest.approx(2 * 1.96 * np.sqrt(variance), rel=0.12)
+    assert table.loc["zeros", "recall_a"] == 1
+    assert table.loc["zeros", "difference"] == pytest.approx(
+        1 / 3 - row["balanced_accuracy"], abs=2e-4
+    )
+    plain = ablation.compare(correct).set_index("step")
+    for ours, theirs in (("accuracy", "accuracy"), ("accuracy_low", "low")):
+        assert table[ours].tolist() == pytest.approx(plain[theirs].tolist(), abs=0.004)
+
+
+def test_a_class_that_some_draws_miss_has_an_interval_from_the_others():
+    labels = np.array([0] * 40 + [1])
+    correct = {"all": np.ones((2, 41), bool)}
+    row = ablation.compare_classes(correct, labels, ["a", "b", "c"]).iloc[0]
+    assert row[["recall_b", "recall_b_low", "recall_b_high"]].tolist() == [1, 1, 1]
+    assert row["balanced_accuracy_low"] == 1
+    assert "recall_c" not in row
+
+
+@pytest.mark.parametrize("labels", [np.zeros(4, int), np.full(3, 2), np.full(3, -1)])
+def test_labels_that_do_not_fit_the_results_are_refused(labels):
+    with pytest.raises(ConfigurationError, match="expected one for each of 3 images, in 0 to 1"):
+        ablation.compare_classes({"all": np.ones((1, 3))}, labels, ["a", "b"])
+
+
+def test_what_went_on_with_a_training_does_not_say_how_long_it_took(tmp_path):
+    whole, went_on = tmp_path / "whole", tmp_path / "went-on"
+    went_on.mkdir()
+    (went_on / "state.npz").touch()
+    for directory in (whole, went_on):
+        assert ablation.keep(directory, lambda: np.array([True])).tolist() == [True]
+    assert ablation.seconds([whole, went_on]) == ablation.seconds([whole]) >= 0
+    assert np.isnan(ablation.seconds([went_on]))
+    # What is kept is not made again.
+    assert ablation.keep(whole, lambda: pytest.fail("made again")).tolist() == [True]
 
 
 @pytest.mark.parametrize("options", [{"seeds": ()}, {"steps": {}}])

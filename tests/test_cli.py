@@ -163,6 +163,17 @@ def test_the_installed_command_prints_json_and_nothing_else(trained, place):
     assert set(scores) == {"validation", "test"}
 
 
+def test_ways_to_even_out_classes_are_compared_into_a_table(run, tmp_path):
+    """The smallest comparison that is one, of all that the command does."""
+    out = tmp_path / "table" / "imbalance.csv"
+    arguments = ["imbalance", "toyfaces", "--out", out, "--runs", tmp_path / "runs"]
+    arguments += ["--network", "own", "--steps", 1, "--seeds", 1, "--cache", tmp_path]
+    some = run(*arguments, "--only", "nothing", "--only", "undersample")
+    assert some.code == 0, some.stderr
+    assert some.stdout.count("undersample") == 2
+    assert not out.exists()
+
+
 def damaged(place, name, content):
     folder = place / "damaged"
     folder.mkdir(exist_ok=True)
@@ -190,6 +201,12 @@ MISTAKES = [
         "no step luck: expected some of all, no-geometry",
     ),
     (["ablate", "--data", "x", "--votes", "y"], "expected --out, the CSV to write, or steps"),
+    (["imbalance", "utkface", "--out", "x"], "no data set utkface: expected some of fer2013"),
+    (
+        ["imbalance", "toyfaces", "--out", "x", "--only", "luck"],
+        "no way luck: expected some of nothing, weights",
+    ),
+    (["imbalance", "toyfaces", "--out", "x", "--network", "nobody"], "no published network"),
     (["report"], "no folder with a metrics.json"),
     (["report", "nowhere"], "no metrics.json in nowhere"),
     (["report", ("metrics.json", b"[]")], "metrics.json: expected a JSON object"),

@@ -233,3 +233,14 @@ def test_figures_are_written_with_their_intervals_and_undefined_ones_as_a_dash()
     assert table.loc["cat", "precision"] == "–"
     value, low, high = (result["per_class"]["dog"]["f1"][key] for key in ("value", "low", "high"))
     assert table.loc["dog", "f1"] == f"{value:.2f} ({low:.2f} to {high:.2f})"
+
+
+def test_entries_give_back_the_figures_that_a_table_was_made_of():
+    y_true, probabilities = outcome(3)
+    score = evaluation.score(np.minimum(y_true, 2), probabilities, NAMES, n_bootstrap=50)
+    entries = evaluation.interval_entries(evaluation.per_class_table(score))
+    assert list(entries) == list(NAMES)
+    for name, figures in entries.items():
+        expected = {key: value for key, value in score["per_class"][name].items() if key != "n"}
+        assert figures == expected
+    assert entries["neutral"]["recall"] is None

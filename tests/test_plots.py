@@ -309,7 +309,9 @@ def test_differences_are_drawn_in_points_and_grey_where_they_may_be_chance():
     assert tick_names(ax.yaxis) == list(DIFFERENCES.index)
     assert ax.yaxis_inverted()
     assert ax.lines[0].get_xdata() == [0, 0]
-    assert "percentage points" in ax.get_xlabel()
+    assert "difference in accuracy, percentage points" in ax.get_xlabel()
+    named = plots.differences(DIFFERENCES, metric="balanced accuracy")
+    assert "difference in balanced accuracy" in named.get_xlabel()
 
 
 @pytest.mark.parametrize(

@@ -123,6 +123,12 @@ def test_the_seed_decides_the_weights(tmp_path):
         ({"teacher_share": 0.5}, "teacher None with a share of 0.5"),
         ({"teacher": "fer-baseline"}, "with a share of 0: expected both or none"),
         ({"teacher": "nobody", "teacher_share": 0.5}, "no published network 'nobody'"),
+        ({"sampling": "adasyn"}, "way 'adasyn': expected one of undersample"),
+        ({"sampling": "smote", "votes": 0.5}, "smote with votes or a teacher"),
+        ({"odds": "fair"}, "odds 'fair': expected 'balanced', or numbers"),
+        ({"beta": 2.0}, "beta=2.0"),
+        ({"focal": 2.0, "logit_adjustment": 1.0}, "expected one of them"),
+        ({"steps_per_epoch": 0, "schedule": "constant"}, "steps_per_epoch=0"),
     ],
 )
 def test_an_unknown_part_of_a_recipe_is_refused_before_anything_is_written(tmp_path, change, words):
@@ -183,6 +189,40 @@ def test_weight_decay_leaves_biases_and_normalisations_alone():
     for variable, value in zip(model.trainable_variables, before, strict=True):
         shrunk = 1 - 0.1 * TINY.learning_rate if variable.name == "kernel" else 1.0
         np.testing.assert_allclose(np.array(variable), value * shrunk, rtol=1e-6)
+
+
+def test_balanced_odds_are_the_inverse_shares_before_classes_are_evened_out(tmp_path):
+    plain = dataclasses.replace(
+        TINY,
+        augmentation=None,
+        class_weights=0.0,
+        sampling="oversample",
+        steps_per_epoch=3,
+        epochs=1,
+    )
+    options = {"epochs": 1, "cache": tmp_path / "cache", "verbose": 0}
+    balanced = dataclasses.replace(plain, odds="balanced")
+    first = recipes.train(plain, directory=tmp_path / "plain", **options)
+    second = recipes.train(balanced, directory=tmp_path / "balanced", **options)
+    faces = datasets.load("toyfaces", size=24, n=120, cache=tmp_path / "cache")
+    faces = faces.keep_classes(TINY.emotions)
+    train = evaluation.training_rows(faces)
+    answers = evaluation.predict(first.model, faces.images)
+    expected = answers / (np.bincount(train.labels) / len(train))
+    expected /= expected.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(evaluation.predict(second.model, faces.images), expected, atol=1e-4)
+
+
+def test_faces_may_be_given_in_place_of_a_path(tmp_path):
+    faces = datasets.make_faces(60, size=24, seed=5, emotions=TINY.emotions)
+    saved = recipes.train(TINY, directory=tmp_path / "given", faces=faces, epochs=1, verbose=0)
+    kept = pd.read_csv(tmp_path / "given" / "history.csv")["val_accuracy"][0]
+    part = faces.split("validation")
+    answers = evaluation.predict(saved.model, part.images).argmax(1)
+    assert (answers == part.labels).mean() == pytest.approx(kept, abs=1e-6)
+    others = faces.keep_classes(["anger", "happiness", "neutral"])
+    with pytest.raises(ConfigurationError, match="faces of anger, happiness, neutral: expected"):
+        recipes.train(TINY, directory=tmp_path / "others", faces=others, verbose=0)
 
 
 def test_a_pupil_learns_its_teachers_opinion_and_keeps_it(tmp_path):

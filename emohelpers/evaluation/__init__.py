@@ -12,6 +12,7 @@ from emohelpers.evaluation._protocol import (
 from emohelpers.evaluation._scores import score
 from emohelpers.evaluation._tables import (
     confusion_table,
+    interval_entries,
     interval_text,
     markdown,
     most_confused,
@@ -25,6 +26,7 @@ __all__ = [
     "answers_table",
     "confusion_table",
     "evaluate",
+    "interval_entries",
     "interval_text",
     "markdown",
     "most_confused",

@@ -10,6 +10,7 @@ from emohelpers.evaluation._scores import PER_CLASS, SUMMARY
 
 __all__ = [
     "confusion_table",
+    "interval_entries",
     "interval_text",
     "markdown",
     "most_confused",
@@ -221,6 +222,36 @@ def markdown(table: pd.DataFrame) -> str:
     lines = [list(map(str, table.columns)), ["---"] * table.shape[1]]
     lines += [[str(cell) for cell in row] for row in table.itertuples(index=False)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def interval_entries(table: pd.DataFrame) -> dict[str, dict[str, dict[str, float] | None]]:
+    """Return each row's figures with their intervals as `emohelpers.plots.intervals` takes them.
+
+    Parameters
+    ----------
+    table : DataFrame
+        With columns ``NAME``, ``NAME_low`` and ``NAME_high``; others are left out.
+
+    Returns
+    -------
+    dict of str to dict
+        For each row, by the index, and each NAME ``{"value", "low", "high"}``, or None where it is
+        undefined.
+
+    Examples
+    --------
+    >>> figures = {"recall": [0.5], "recall_low": [0.25], "recall_high": [0.75]}
+    >>> interval_entries(pd.DataFrame(figures, index=["fear"]))
+    {'fear': {'recall': {'value': 0.5, 'low': 0.25, 'high': 0.75}}}
+    """
+    names = [str(name) for name in table if f"{name}_low" in table and f"{name}_high" in table]
+    entries: dict[str, dict[str, dict[str, float] | None]] = {str(row): {} for row in table.index}
+    for name in names:
+        figures = table[[name, f"{name}_low", f"{name}_high"]].to_numpy(float)
+        for row, (value, low, high) in zip(entries.values(), figures, strict=True):
+            known = {"value": float(value), "low": float(low), "high": float(high)}
+            row[name] = None if np.isnan(value) else known
+    return entries
 
 
 def _interval_table(

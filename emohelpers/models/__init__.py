@@ -11,6 +11,7 @@ from typing import Any
 from emohelpers.models._alexnet import alexnet
 from emohelpers.models._average import average
 from emohelpers.models._compiled import compiled
+from emohelpers.models._features import features
 from emohelpers.models._layers import FusedBatchNormalization, portable, precision
 from emohelpers.models._plain import baseline_cnn, deeper_cnn
 from emohelpers.models._residual import compact_cnn, residual_cnn
@@ -28,6 +29,7 @@ __all__ = [
     "compact_cnn",
     "compiled",
     "deeper_cnn",
+    "features",
     "portable",
     "precision",
     "residual_cnn",

@@ -250,8 +250,8 @@ def compare_curves(
 
 
 @style()
-def differences(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Draw differences in accuracy as dots on their intervals, beside a line at none.
+def differences(table: pd.DataFrame, *, metric: str = "accuracy", ax: Axes | None = None) -> Axes:
+    """Draw differences in a metric as dots on their intervals, beside a line at none.
 
     Those whose interval holds zero are drawn grey and hollow: they may well be chance.
 
@@ -260,6 +260,8 @@ def differences(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     table : DataFrame
         A row for each comparison, whose name is the index, with the columns ``difference``,
         ``difference_low`` and ``difference_high``, shares in -1..1.
+    metric : str
+        What differs, for the label.
     ax : Axes, optional
         Where to draw; a new figure unless given.
 
@@ -309,7 +311,7 @@ def differences(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         )
     ax.set_yticks(range(len(table)), labels=[str(name) for name in table.index])
     ax.set_ylim(len(table) - 0.5, -0.5)
-    ax.set_xlabel("difference in accuracy, percentage points, with its 95% interval")
+    ax.set_xlabel(f"difference in {metric}, percentage points, with its 95% interval")
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:+g}" if value else "0"))
     ax.grid(axis="x", color=FAINT)
     ax.spines["left"].set_visible(False)

@@ -38,8 +38,15 @@ class Recipe:
         A preset of `emohelpers.augmentation.pipeline`.
     augmentation_options : mapping
         Strengths in place of the preset's, or without one.
+    sampling : str, optional
+        How training images are evened out over the classes, see `emohelpers.sampling.resample`.
+    sampling_options : mapping
+        Its further arguments, but for the seed, which is that of the training.
     class_weights : float
-        The exponent of scikit-learn's balanced class weights: 1 balances in full, 0 not at all.
+        The exponent of the class weights: 1 weighs in full, 0 not at all.
+    beta : float
+        What class weights are made with, see `emohelpers.sampling.class_weights`: 1 are the
+        balanced ones of scikit-learn.
     optimizer : str
         The name of a class of `keras.optimizers`.
     optimizer_options : mapping
@@ -50,7 +57,7 @@ class Recipe:
         ``"constant"``, or ``"cosine"``: down to zero at the last epoch.
     warmup : float
         Epochs over which a cosine schedule first rises from zero.
-    label_smoothing, mixup, cutmix : float
+    label_smoothing, focal, logit_adjustment, mixup, cutmix : float
         See `emohelpers.training.fit`.
     votes : float
         The share of each training target that the raters' votes have, see
@@ -65,11 +72,15 @@ class Recipe:
         The share of each training target that the teacher's opinion has.
     batch_size, epochs, patience : int
         See `emohelpers.training.fit`.
+    steps_per_epoch : int, optional
+        See `emohelpers.training.fit`.
     monitor : str
         What chooses the best epoch, ``"val_accuracy"`` or ``"val_loss"``.
-    odds : mapping of str to float
+    odds : mapping of str to float, or "balanced"
         What the odds of some emotions are multiplied by after training, see
-        `emohelpers.training.multiply_odds`.
+        `emohelpers.training.multiply_odds`. ``"balanced"`` takes the inverse of each one's share
+        of the training images, as it is before they are evened out: the logit adjustment after
+        training of Menon et al. (2021, https://arxiv.org/abs/2007.07314).
     reported : mapping
         The figures of the system's authors, where it is not the project's own.
     """
@@ -86,13 +97,18 @@ class Recipe:
     color: bool = False
     augmentation: str | None = None
     augmentation_options: Mapping[str, Any] = field(default_factory=dict)
+    sampling: str | None = None
+    sampling_options: Mapping[str, Any] = field(default_factory=dict)
     class_weights: float = 0.0
+    beta: float = 1.0
     optimizer: str = "Adam"
     optimizer_options: Mapping[str, Any] = field(default_factory=dict)
     learning_rate: float = 1e-3
     schedule: str = "constant"
     warmup: float = 0.0
     label_smoothing: float = 0.0
+    focal: float = 0.0
+    logit_adjustment: float = 0.0
     mixup: float = 0.0
     cutmix: float = 0.0
     votes: float = 0.0
@@ -102,6 +118,7 @@ class Recipe:
     batch_size: int = 64
     epochs: int = 100
     patience: int = 0
+    steps_per_epoch: int | None = None
     monitor: str = "val_accuracy"
-    odds: Mapping[str, float] = field(default_factory=dict)
+    odds: Mapping[str, float] | str = field(default_factory=dict)
     reported: Mapping[str, float] = field(default_factory=dict)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from emohelpers.datasets import FaceDataset, load
 from emohelpers.errors import ConfigurationError
+from emohelpers.recipes._classes import class_weights, odds, resampled
 from emohelpers.recipes._recipe import Recipe
 
 __all__ = ["train"]
@@ -23,6 +24,7 @@ def train(
     path: str | Path | None = None,
     *,
     directory: str | Path,
+    faces: FaceDataset | None = None,
     votes: str | Path | None = None,
     epochs: int | None = None,
     precision: str = "float32",
@@ -44,6 +46,9 @@ def train(
     directory : path
         Gets ``model.keras``, ``recipe.json``, ``history.csv`` and ``state.npz``, and where more
         than the labels is learned, ``targets.npz``.
+    faces : FaceDataset, optional
+        In place of what lies at `path`: with the recipe's classes and size, and a split for each
+        image.
     votes : path, optional
         Where the FER+ votes lie, for recipes that learn from them.
     epochs : int, optional
@@ -68,12 +73,12 @@ def train(
     Raises
     ------
     ConfigurationError
-        If a part of the recipe is not known, or the folder holds another training, or a network
-        without the state of its training, which would be replaced.
+        If a part of the recipe is not known or does not go with another, or the folder holds
+        another training, or a network without the state of its training, which would be replaced.
     """
     import keras
 
-    from emohelpers import augmentation, evaluation, models, publishing, sampling, training
+    from emohelpers import augmentation, evaluation, models, publishing, training
 
     directory = Path(directory)
     _check_free(directory)
@@ -84,13 +89,14 @@ def train(
     if not 0 <= seed < 2**32:
         raise ConfigurationError(f"seed={seed}: expected 0 to {2**32 - 1}")
     builder = _builder(recipe)
-    data = _load(recipe, path, votes=votes, cache=cache)
-    rows = evaluation.training_rows(data)
+    data = _load(recipe, path, votes=votes, cache=cache) if faces is None else faces
+    _check_classes(recipe, data)
+    found = evaluation.training_rows(data)
+    factors = odds(recipe, found.labels)
+    rows = resampled(recipe, found, seed=seed)
     keras.utils.set_random_seed(seed)
     with models.precision(precision):
         model = builder(data.images.shape[1:], len(recipe.emotions), **recipe.network_options)
-    balanced = sampling.class_weights(rows.labels, len(recipe.emotions))
-    weights = {label: weight**recipe.class_weights for label, weight in balanced.items()}
     training.fit(
         model,
         rows,
@@ -98,24 +104,31 @@ def train(
         directory=directory,
         epochs=epochs,
         batch_size=recipe.batch_size,
-        optimizer=_optimizer(recipe, epochs=epochs, steps=-(-len(rows) // recipe.batch_size)),
+        optimizer=_optimizer(
+            recipe,
+            epochs=epochs,
+            steps=recipe.steps_per_epoch or -(-len(rows) // recipe.batch_size),
+        ),
         targets=_targets(recipe, rows, directory=directory),
         augmentation=augmentation.pipeline(
             recipe.augmentation, seed=seed, **recipe.augmentation_options
         )
         if recipe.augmentation or recipe.augmentation_options
         else None,
-        class_weights=weights if recipe.class_weights else None,
+        class_weights=class_weights(recipe, rows.labels),
         label_smoothing=recipe.label_smoothing,
+        focal=recipe.focal,
+        logit_adjustment=recipe.logit_adjustment,
         mixup=recipe.mixup,
         cutmix=recipe.cutmix,
         monitor=recipe.monitor,
         patience=recipe.patience,
+        steps_per_epoch=recipe.steps_per_epoch,
         seed=seed,
         verbose=verbose,
     )
-    if recipe.odds:
-        training.multiply_odds(model, [recipe.odds.get(name, 1.0) for name in recipe.emotions])
+    if factors is not None:
+        training.multiply_odds(model, factors)
     return publishing.save(
         models.portable(model),
         settings(recipe, epochs=epochs, precision=precision, seed=seed),
@@ -154,6 +167,14 @@ def _load(
     if recipe.labels == "majority":
         data = raters.by_majority(data)
     return data.keep_classes(recipe.emotions)
+
+
+def _check_classes(recipe: Recipe, data: FaceDataset) -> None:
+    if tuple(data.class_names) != tuple(recipe.emotions):
+        raise ConfigurationError(
+            f"recipe {recipe.name}: faces of {', '.join(data.class_names)}: expected those of "
+            f"{', '.join(recipe.emotions)}"
+        )
 
 
 def _targets(recipe: Recipe, rows: FaceDataset, *, directory: Path) -> NDArray[np.float32] | None:

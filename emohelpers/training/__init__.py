@@ -2,9 +2,17 @@
 
 from emohelpers.training._batches import mix
 from emohelpers.training._fit import fit
-from emohelpers.training._head import fit_head
+from emohelpers.training._head import fit_head, softmax_regression
 from emohelpers.training._odds import multiply_odds
 from emohelpers.training._rates import rates_by_depth
 from emohelpers.training._recorder import HISTORY_COLUMNS
 
-__all__ = ["HISTORY_COLUMNS", "fit", "fit_head", "mix", "multiply_odds", "rates_by_depth"]
+__all__ = [
+    "HISTORY_COLUMNS",
+    "fit",
+    "fit_head",
+    "mix",
+    "multiply_odds",
+    "rates_by_depth",
+    "softmax_regression",
+]

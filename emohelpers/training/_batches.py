@@ -5,14 +5,14 @@ from functools import lru_cache
 import keras
 import numpy as np
 
-__all__ = ["Batches", "mix", "one_hot"]
+__all__ = ["Batches", "class_shares", "mix", "one_hot"]
 
 
 class Batches(keras.utils.PyDataset):
     """Batches of images, targets and, with class weights, image weights, from the memory map.
 
-    With a seed the batches go on without end, epoch after epoch, each epoch in an order of its
-    own. A batch depends on its index alone, whatever a backend fetches ahead or asks for twice.
+    With a seed the batches go on without end, pass after pass over the images, each in an order of
+    its own. A batch depends on its index alone, whatever a backend fetches ahead or asks for twice.
     """
 
     def __init__(
@@ -25,6 +25,7 @@ class Batches(keras.utils.PyDataset):
         mixup: float = 0.0,
         cutmix: float = 0.0,
         seed: int | None = None,
+        steps_per_epoch: int | None = None,
         first_epoch: int = 0,
     ) -> None:
         super().__init__()
@@ -36,7 +37,8 @@ class Batches(keras.utils.PyDataset):
         self.cutmix = cutmix
         self.steps = -(-len(targets) // batch_size)
         self.seed = seed
-        self.first_epoch = first_epoch
+        self.steps_per_epoch = steps_per_epoch or self.steps
+        self.first_step = first_epoch * self.steps_per_epoch
         self._order = lru_cache(maxsize=2)(self._draw_order)
 
     @property
@@ -44,22 +46,22 @@ class Batches(keras.utils.PyDataset):
         return self.steps if self.seed is None else None
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, ...]:
-        epoch, step = divmod(index, self.steps)
-        rows = self._order(epoch)[step * self.batch_size : (step + 1) * self.batch_size]
+        passed, step = divmod(self.first_step + index, self.steps)
+        rows = self._order(passed)[step * self.batch_size : (step + 1) * self.batch_size]
         # Reading in the order of the file is kinder to the disk than reading at random.
         rows = np.sort(rows)
         images, targets = np.asarray(self.images[rows]), self.targets[rows]
         if self.mixup or self.cutmix:
-            rng = np.random.default_rng([self.seed or 0, self.first_epoch + epoch, step])
+            rng = np.random.default_rng([self.seed or 0, passed, step])
             images, targets = mix(images, targets, mixup=self.mixup, cutmix=self.cutmix, rng=rng)
         if self.class_weights is None:
             return images, targets
-        return images, targets, _class_shares(targets) @ self.class_weights
+        return images, targets, class_shares(targets) @ self.class_weights
 
-    def _draw_order(self, epoch: int) -> np.ndarray:
+    def _draw_order(self, passed: int) -> np.ndarray:
         if self.seed is None:
             return np.arange(len(self.targets))
-        rng = np.random.default_rng([self.seed, self.first_epoch + epoch])
+        rng = np.random.default_rng([self.seed, passed])
         return rng.permutation(len(self.targets))
 
 
@@ -133,6 +135,6 @@ def one_hot(labels: np.ndarray, n_outputs: int) -> np.ndarray:
     return np.eye(n_outputs, dtype=np.float32)[labels]
 
 
-def _class_shares(targets: np.ndarray) -> np.ndarray:
+def class_shares(targets: np.ndarray) -> np.ndarray:
     """Return the share of each class in each target, also where there is one output for two."""
     return targets if targets.shape[1] > 1 else np.concatenate([1 - targets, targets], axis=1)

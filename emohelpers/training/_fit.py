@@ -10,7 +10,8 @@ import pandas as pd
 
 from emohelpers.datasets import FaceDataset
 from emohelpers.errors import ConfigurationError
-from emohelpers.training._batches import Batches, one_hot
+from emohelpers.training._batches import Batches, class_shares, one_hot
+from emohelpers.training._losses import loss_function
 from emohelpers.training._recorder import Recorder, signature
 
 __all__ = ["fit"]
@@ -31,6 +32,9 @@ def fit(
     cutmix: float = 0.0,
     class_weights: Mapping[int, float] | None = None,
     label_smoothing: float = 0.0,
+    focal: float = 0.0,
+    logit_adjustment: float = 0.0,
+    steps_per_epoch: int | None = None,
     monitor: str = "val_loss",
     patience: int = 0,
     seed: int = 0,
@@ -71,6 +75,17 @@ def fit(
         an image of several classes has the mean of theirs.
     label_smoothing : float
         The share of each target that is spread over all classes, in [0, 1).
+    focal : float
+        The focusing parameter gamma of the focal loss (Lin et al. 2017,
+        https://arxiv.org/abs/1708.02002): the larger, the less an image counts that the network is
+        sure of already; 0 is the cross entropy.
+    logit_adjustment : float
+        How strongly the loss takes over from the network how frequent the classes are, the tau of
+        Menon et al. (2021, https://arxiv.org/abs/2007.07314): with 1 the network answers as if all
+        were equally frequent, with 0 as they are in training. Not together with `focal`.
+    steps_per_epoch : int, optional
+        Batches in an epoch; without it, as many as hold each image once. Batches go on from where
+        the last epoch ended.
     monitor : str
         ``"val_loss"`` or ``"val_accuracy"``: chooses the best epoch.
     patience : int
@@ -87,8 +102,9 @@ def fit(
     -------
     DataFrame
         The history, a row for each epoch, with the columns of `HISTORY_COLUMNS`; loss is the cross
-        entropy in nats, with label smoothing and, in training, with class weights; accuracies are
-        shares, seconds are wall-clock. The model has the weights of the best epoch.
+        entropy in nats (or what it was asked to be in its place), with label smoothing and, in
+        training, with class weights; accuracies are shares, seconds are wall-clock. The model has
+        the weights of the best epoch.
 
     Raises
     ------
@@ -113,16 +129,19 @@ def fit(
     learned = _checked_targets(targets, train, n_outputs)
     weights = _checked_weights(class_weights, len(train.class_names))
     _check_settings(batch_size, patience, mixup, cutmix, label_smoothing)
+    if steps_per_epoch is not None and steps_per_epoch < 1:
+        raise ConfigurationError(f"steps_per_epoch={steps_per_epoch}: expected 1 or more")
+    loss = loss_function(
+        class_shares(learned).mean(axis=0, dtype=np.float64),
+        one_output=n_outputs == 1,
+        label_smoothing=label_smoothing,
+        focal=focal,
+        logit_adjustment=logit_adjustment,
+    )
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     trainer = model if augmentation is None else keras.Sequential([augmentation, model])
-    trainer.compile(
-        optimizer=optimizer,
-        loss=keras.losses.BinaryCrossentropy(label_smoothing=label_smoothing)
-        if n_outputs == 1
-        else keras.losses.CategoricalCrossentropy(label_smoothing=label_smoothing),
-        metrics=["accuracy"],
-    )
+    trainer.compile(optimizer=optimizer, loss=loss, metrics=["accuracy"])
     trainer.build((None, *train.images.shape[1:]))
     trainer.optimizer.build(trainer.trainable_variables)
     options = {
@@ -133,6 +152,9 @@ def fit(
         "monitor": monitor,
         "seed": seed,
     }
+    # Left out where they are not used: trainings that began before there were any can go on.
+    further = {"focal": focal, "adjusted": logit_adjustment, "steps": steps_per_epoch}
+    options |= {name: value for name, value in further.items() if value}
     recorder = Recorder(
         directory,
         signature=signature(trainer, train, validation, learned, options),
@@ -152,11 +174,12 @@ def fit(
             mixup=mixup,
             cutmix=cutmix,
             seed=seed,
+            steps_per_epoch=steps_per_epoch,
             first_epoch=done,
         )
         trainer.fit(
             batches,
-            steps_per_epoch=batches.steps,
+            steps_per_epoch=batches.steps_per_epoch,
             shuffle=False,  # the batches are shuffled already
             validation_data=Batches(
                 validation.images, one_hot(validation.labels, n_outputs), batch_size=256

@@ -1,17 +1,17 @@
 """The last layer of a network whose others stay as they are."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from emohelpers import models
 from emohelpers.datasets import FaceDataset
 from emohelpers.errors import ConfigurationError
 
-__all__ = ["fit_head"]
-
-_BATCH = 256
+__all__ = ["fit_head", "softmax_regression"]
 
 
 def fit_head(model: Any, train: FaceDataset, *, penalty: float = 30.0) -> np.ndarray:
@@ -33,13 +33,12 @@ def fit_head(model: Any, train: FaceDataset, *, penalty: float = 30.0) -> np.nda
         To learn from: images of at least two classes, all with a label. A class without an image
         is made less likely than any other.
     penalty : float
-        The larger, the smaller the weights: half of it times the sum of their squares, each for a
-        feature of variance 1, is added to the cross entropy in nats, summed over the images.
+        See `softmax_regression`.
 
     Returns
     -------
     ndarray of float32, shape (n, n_features)
-        What arrives at the last layer for each image.
+        What arrives at the last layer for each image, see `emohelpers.models.features`.
 
     Raises
     ------
@@ -54,10 +53,6 @@ def fit_head(model: Any, train: FaceDataset, *, penalty: float = 30.0) -> np.nda
     >>> fit_head(model, faces).shape
     (64, 128)
     """
-    # Not at the top: it takes a second that whoever never asks for it should not wait.
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.preprocessing import StandardScaler
-
     head = model.layers[-1]
     if (
         not isinstance(head, keras.layers.Dense)
@@ -67,38 +62,113 @@ def fit_head(model: Any, train: FaceDataset, *, penalty: float = 30.0) -> np.nda
         raise ConfigurationError(
             f"the network ends in {head.name!r}: expected a dense layer with a bias and a softmax"
         )
-    if not 0 < penalty < float("inf"):
-        raise ConfigurationError(f"penalty={penalty}: expected a number above 0")
     if head.units != len(train.class_names):
         raise ConfigurationError(
             f"{len(train.class_names)} classes and {head.units} outputs of the network: expected "
             "an output for each class"
         )
-    present = np.unique(train.labels)
-    if len(present) < 2 or present[0] < 0:
-        raise ConfigurationError(
-            f"{len(train)} images with the labels {present.tolist()}: expected images of two "
-            "classes or more, all with a label"
-        )
-    extract = models.compiled(keras.Model(model.inputs, head.input), batch_size=_BATCH)
-    starts = range(0, len(train), _BATCH)
-    features = np.concatenate([extract(train.images[at : at + _BATCH]) for at in starts])
+    _check_labels(train.labels, head.units)
+    _check_penalty(penalty)
+    features = models.features(model, train.images)
+    head.set_weights(softmax_regression(features, train.labels, head.units, penalty=penalty))
+    return features
+
+
+def softmax_regression(
+    features: ArrayLike,
+    labels: ArrayLike,
+    n_classes: int,
+    *,
+    penalty: float = 30.0,
+    class_weights: Mapping[int, float] | None = None,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Fit a softmax layer to features: logistic regression of several classes.
+
+    Parameters
+    ----------
+    features : array_like of float, shape (n, n_features)
+        For instance those of `emohelpers.models.features`.
+    labels : array_like of int, shape (n,)
+        In 0..n_classes - 1, of at least two classes. One without an image is made less likely than
+        any other.
+    n_classes : int
+        Outputs of the layer.
+    penalty : float
+        The larger, the smaller the weights: half of it times the sum of their squares, each for a
+        feature of variance 1, is added to the cross entropy in nats, summed over the images.
+    class_weights : mapping of int to float, optional
+        What an image of each class counts in that sum, see `emohelpers.sampling.class_weights`.
+
+    Returns
+    -------
+    ndarray of float, shape (n_features, n_classes)
+        The layer's kernel.
+    ndarray of float, shape (n_classes,)
+        Its bias. ``softmax(features @ kernel + bias)`` are the probabilities.
+
+    Raises
+    ------
+    ConfigurationError
+        If shapes, labels or weights do not fit, or the penalty is not above 0.
+
+    Examples
+    --------
+    >>> kernel, bias = softmax_regression([[0.0], [1.0], [3.0], [4.0]], [0, 0, 1, 1], 2, penalty=1)
+    >>> (np.array([[0.5], [3.5]]) @ kernel + bias).argmax(axis=1).tolist()
+    [0, 1]
+    """
+    # Not at the top: it takes a second that whoever never asks for it should not wait.
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
     # In float64, so that where it ends hardly depends on the order in which a machine adds.
+    given, found = np.asarray(features, dtype=np.float64), np.asarray(labels)
+    if given.ndim != 2 or found.shape != (len(given),):
+        raise ConfigurationError(
+            f"features of shape {given.shape}, labels of shape {found.shape}: expected "
+            "(n, n_features) and (n,)"
+        )
+    present = _check_labels(found, n_classes)
+    _check_penalty(penalty)
+    weights = None
+    if class_weights is not None:
+        if set(class_weights) != set(range(n_classes)) or min(class_weights.values()) < 0:
+            raise ConfigurationError(
+                f"class_weights {dict(class_weights)}: expected 0 or more for each label, "
+                f"0 to {n_classes - 1}"
+            )
+        weights = np.array([class_weights[label] for label in range(n_classes)])[found]
     scaler = StandardScaler()
-    standardised = scaler.fit_transform(features.astype(np.float64))
+    # Weighted, so that a weight of 2 is the same as an image that is there twice.
+    standardised = scaler.fit(given, sample_weight=weights).transform(given)
     # Of two classes it has one set of weights, and a softmax two that are half as large.
     regression = LogisticRegression(
         C=(2 if len(present) == 2 else 1) / penalty, max_iter=10_000, tol=1e-6
-    ).fit(standardised, train.labels)
-    weights, intercepts = regression.coef_, regression.intercept_
+    ).fit(standardised, found, sample_weight=weights)
+    slopes, intercepts = regression.coef_, regression.intercept_
     if len(present) == 2:
-        weights = np.concatenate([-weights, weights]) / 2
+        slopes = np.concatenate([-slopes, slopes]) / 2
         intercepts = np.concatenate([-intercepts, intercepts]) / 2
-    kernel, bias = np.zeros((features.shape[1], head.units)), np.zeros(head.units)
-    kernel[:, present] = (weights / scaler.scale_).T
-    bias[present] = intercepts - (weights / scaler.scale_) @ scaler.mean_
-    absent = np.setdiff1d(np.arange(head.units), present)
+    kernel, bias = np.zeros((given.shape[1], n_classes)), np.zeros(n_classes)
+    kernel[:, present] = (slopes / scaler.scale_).T
+    bias[present] = intercepts - (slopes / scaler.scale_) @ scaler.mean_
+    absent = np.setdiff1d(np.arange(n_classes), present)
     # As if half an image of it had been there. Much less, and fine-tuning could not bring it back.
-    bias[absent] = bias[present].min() - np.log(2 * len(train))
-    head.set_weights([kernel, bias])
-    return features
+    bias[absent] = bias[present].min() - np.log(2 * len(given))
+    return kernel, bias
+
+
+def _check_penalty(penalty: float) -> None:
+    if not 0 < penalty < float("inf"):
+        raise ConfigurationError(f"penalty={penalty}: expected a number above 0")
+
+
+def _check_labels(labels: NDArray[Any], n_classes: int) -> NDArray[np.int64]:
+    """Return the classes of which there are images; refuse what nothing can be learned from."""
+    present = np.unique(labels)
+    if len(present) < 2 or present[0] < 0 or present[-1] >= n_classes:
+        raise ConfigurationError(
+            f"{len(labels)} images with the labels {present.tolist()}: expected images of two "
+            f"classes or more of 0 to {n_classes - 1}, all with a label"
+        )
+    return present

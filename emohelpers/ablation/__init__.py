@@ -1,0 +1,18 @@
+"""What each step of a recipe is worth: the same training with one thing changed at a time."""
+
+from emohelpers.ablation._compare import compare, compare_classes
+from emohelpers.ablation._run import keep, results, run, seconds
+from emohelpers.ablation._steps import BASE, STEPS, Step, changed
+
+__all__ = [
+    "BASE",
+    "STEPS",
+    "Step",
+    "changed",
+    "compare",
+    "compare_classes",
+    "keep",
+    "results",
+    "run",
+    "seconds",
+]
