@@ -6,5 +6,14 @@ from emohelpers.training._head import fit_head
 from emohelpers.training._odds import multiply_odds
 from emohelpers.training._rates import rates_by_depth
 from emohelpers.training._recorder import HISTORY_COLUMNS
+from emohelpers.training._steadiness import steadiness
 
-__all__ = ["HISTORY_COLUMNS", "fit", "fit_head", "mix", "multiply_odds", "rates_by_depth"]
+__all__ = [
+    "HISTORY_COLUMNS",
+    "fit",
+    "fit_head",
+    "mix",
+    "multiply_odds",
+    "rates_by_depth",
+    "steadiness",
+]
