@@ -2,6 +2,7 @@
 
 The rooms, in the order in which data flows: `datasets`, `preprocessing`, `augmentation`,
 `sampling`, `models`, `training`, `evaluation`, `plots`; `raters` says how far people agree,
+`labellers` how far single labels can be trusted, `labelling` makes labels where there are none,
 `recipes` names whole systems, `ablation` takes one apart and `publishing` holds their results.
 `load_model` returns a trained network. Importing the package imports none of them, and no Keras:
 each is imported when it is first used.
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
         datasets,
         errors,
         evaluation,
+        labellers,
+        labelling,
         models,
         plots,
         preprocessing,
@@ -36,6 +39,8 @@ __all__ = [
     "datasets",
     "errors",
     "evaluation",
+    "labellers",
+    "labelling",
     "load_model",
     "models",
     "plots",
