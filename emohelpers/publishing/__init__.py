@@ -10,6 +10,7 @@ from emohelpers.publishing._metrics import (
     best_epoch,
     metrics,
     metrics_file,
+    predict_out_of_fold,
     read_metrics,
     write_metrics,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "metrics",
     "metrics_file",
     "open_model",
+    "predict_out_of_fold",
     "read_metrics",
     "renew_table",
     "results_table",
