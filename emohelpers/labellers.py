@@ -320,7 +320,7 @@ def consensus(
     >>> from emohelpers import datasets
     >>> faces = datasets.make_faces(2, seed=0, emotions=("fear", "neutral"))
     >>> consensus(faces, [[0.9, 0.1], [0.9, 0.1]], ["fear", "neutral"]).labels.tolist()
-    [0, -1]
+    [-1, 0]
     """
     if not 0 <= sure <= 1:
         raise ConfigurationError(f"sure={sure}: expected 0..1")

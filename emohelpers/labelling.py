@@ -105,7 +105,8 @@ def choose_threshold(
     Raises
     ------
     ConfigurationError
-        If shapes differ, a confidence is NaN, or no threshold reaches the precision.
+        If shapes differ, a confidence is NaN, there are fewer than ten, or no threshold reaches the
+        precision.
 
     Examples
     --------
@@ -122,6 +123,11 @@ def choose_threshold(
         )
     if not 0 < precision <= 1:
         raise ConfigurationError(f"precision={precision}: expected above 0 and up to 1")
+    if len(values) < _FEWEST:
+        raise ConfigurationError(
+            f"{class_name}: proposed for {len(values)} of the images labelled by hand: expected "
+            f"{_FEWEST} or more to choose a threshold on"
+        )
     best, reached = None, 0.0
     for limit in np.unique(values):
         kept = hits[values >= limit]

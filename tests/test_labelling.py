@@ -126,7 +126,8 @@ def test_the_threshold_is_the_lowest_that_keeps_what_was_asked_for(pairs, precis
         ([0.5] * 12, [True] * 11, 0.9, "as many numbers of each"),
         ([float("nan")] * 12, [True] * 12, 0.9, "as many numbers of each"),
         ([0.5] * 12, [True] * 12, 1.5, "precision=1.5"),
-        ([0.5] * 9, [True] * 9, 0.9, "of the 9 images labelled by hand"),
+        ([0.5] * 9, [True] * 9, 0.9, "proposed for 9 of the images labelled by hand"),
+        ([0.5] * 10, [False] * 10, 0.9, "right in 0.000 at best of 10 or more of the 10"),
     ],
 )
 def test_thresholds_refuse_what_they_can_not_be_chosen_on(confidence, right, precision, words):
@@ -134,11 +135,14 @@ def test_thresholds_refuse_what_they_can_not_be_chosen_on(confidence, right, pre
         labelling.choose_threshold(confidence, right, class_name="x", precision=precision)
 
 
-def drawn(n=60):
+def drawn(n=90):
     """Draw faces of which every third has a label by hand, and what a network says of them."""
     from dataclasses import replace
 
     faces = datasets.make_faces(n, seed=2, size=64, emotions=("happiness", "neutral"))
+    # Four drawn faces in a row are of one person, and alike; noise is like nothing.
+    images = np.random.default_rng(0).integers(0, 200, (n, 64, 64, 1)).astype(np.uint8)
+    faces = replace(faces, images=images)
     files = [f"some/{number}.jpg" for number in range(n)]
     words = np.array(faces.class_names, dtype=object)[faces.labels]
     hand = np.arange(n) % 3 == 0
@@ -166,7 +170,7 @@ def test_nothing_labelled_by_hand_and_no_copy_of_it_is_proposed():
         columns=("gender",),
     )
     assert proposals.copies == 1
-    expected = [f"{number}.jpg" for number in range(60) if number % 3 and number != 1]
+    expected = [f"{number}.jpg" for number in range(90) if number % 3 and number != 1]
     assert proposals.table["file"].tolist() == expected
     assert proposals.table["confidence"].to_numpy() == pytest.approx(0.85)
     assert list(proposals.table) == ["file", "expression", "confidence", "gender"]
@@ -197,7 +201,7 @@ def test_other_expressions_count_as_wrong_and_missing_groups_stay_out():
 
 
 def test_proposals_refuse_bad_input():
-    faces, shares, hand = drawn(30)
+    faces, shares, hand = drawn(90)
     options = {"classes": ("neutral", "happiness"), "by_hand": faces.select(hand)}
     with pytest.raises(ConfigurationError, match="probabilities of shape"):
         labelling.propose(faces, shares[:5], NAMES, **options)
@@ -227,7 +231,7 @@ def test_the_command_writes_a_list_and_says_what_it_holds(tmp_path, monkeypatch)
     inputs = keras.Input((48, 48, 1))
     grey = keras.layers.GlobalAveragePooling2D()(inputs)
     model = keras.Model(inputs, keras.layers.Dense(2, activation="softmax")(grey))
-    model.layers[-1].set_weights([np.array([[-0.1, 0.1]]), np.array([12.0, -12.0])])
+    model.layers[-1].set_weights([np.array([[-1.0, 1.0]]), np.array([125.0, -125.0])])
     recipe = {"name": "light", "dataset": "fer2013", "emotions": ["neutral", "happiness"]}
     publishing.save(model, recipe, directory=tmp_path / "network")
     command = [

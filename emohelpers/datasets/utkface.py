@@ -277,9 +277,9 @@ def divide(dataset: FaceDataset, training: "pd.Series[str]") -> FaceDataset:
     --------
     >>> from emohelpers import datasets
     >>> faces = datasets.make_faces(3, seed=0)
-    >>> faces = replace(faces, table=faces.table.assign(file=["a.jpg", "b.jpg", "c.jpg"]))
+    >>> faces = replace(faces, table=faces.table[["file"]].assign(file=["a.jpg", "b.jpg", "c.jpg"]))
     >>> divide(faces, pd.Series({"a.jpg": "neutral"})).table["split"].tolist()
-    ['train', 'test', 'validation']
+    ['train', 'validation', 'validation']
     """
     names = dataset.table["file"].map(lambda file: PurePosixPath(file).name)
     listed = names.isin(training.index).to_numpy(bool)

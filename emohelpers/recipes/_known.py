@@ -41,10 +41,10 @@ _TAUGHT: dict[str, Any] = {
 }
 
 # How a network that knows faces from FER2013 learns those of another source. The rate is low, as
-# most of what it knows is to stay, and the averaging short, as there are few steps.
+# most of what it knows is to stay, and the averaging short: there are few steps.
 _TUNED: dict[str, Any] = {
     **_LONG,
-    "optimizer_options": {**_LONG["optimizer_options"], "ema_momentum": 0.995},
+    "optimizer_options": {**_LONG["optimizer_options"], "ema_momentum": 0.98},
     "learning_rate": 0.01,
     "warmup": 1.0,
     "votes": 0.0,
