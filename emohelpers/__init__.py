@@ -2,7 +2,8 @@
 
 The rooms, in the order in which data flows: `datasets`, `preprocessing`, `augmentation`,
 `sampling`, `models`, `training`, `evaluation`, `fairness`, `plots`; `raters` says how far people
-agree, `recipes` names whole systems, `ablation` takes one apart, `imbalance` compares what helps
+agree, `labellers` how far single labels can be trusted, `labelling` makes labels where there are
+none, `recipes` names whole systems, `ablation` takes one apart, `imbalance` compares what helps
 rare classes, and `publishing` holds their results. `load_model` returns a trained network.
 Importing the package imports none of them, and no Keras: each is imported when it is first used.
 """
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
         evaluation,
         fairness,
         imbalance,
+        labellers,
+        labelling,
         models,
         plots,
         preprocessing,
@@ -40,6 +43,8 @@ __all__ = [
     "evaluation",
     "fairness",
     "imbalance",
+    "labellers",
+    "labelling",
     "load_model",
     "models",
     "plots",

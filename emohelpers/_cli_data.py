@@ -1,7 +1,8 @@
-"""``emohelpers data``: which data sets there are, fetching them, checking what lies on disk."""
+"""``emohelpers data``: which data sets there are, fetching, checking and labelling them."""
 
 import json
 import textwrap
+from dataclasses import asdict
 from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -127,3 +128,83 @@ def check_source(
     else:
         typer.echo(report.to_text())
     raise typer.Exit(0 if report.clean else 1)
+
+
+@app.command("label")
+def label_source(
+    name: Annotated[str, typer.Argument(help="utkface, which has no labels of expression.")],
+    path: Annotated[
+        Path | None,
+        typer.Argument(help="The folder or archive; by default where fetch would put it."),
+    ] = None,
+    *,
+    labels: Annotated[Path, typer.Option(help="The labels made by hand, which stay out.")],
+    out: Annotated[Path, typer.Option(help="The CSV of labels to write.")],
+    network: Annotated[
+        str, typer.Option(help="A published network that proposes, or ./FOLDER of one.")
+    ] = "fer-compact",
+    precision: Annotated[
+        float, typer.Option(help="The share of proposals kept that is to be right.")
+    ] = 0.95,
+    total: Annotated[int, typer.Option(min=1, help="How many faces at most.")] = 2000,
+    crop: Annotated[
+        float, typer.Option(help="The share of the side to cut off at each edge.")
+    ] = 0.07,
+    force: Annotated[bool, typer.Option("--force", help="Replace OUT if it is there.")] = False,
+    cache: Annotated[Path | None, typer.Option(help="The folder of all caches.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Let a network label faces as happy or neutral, and keep those it is sure of.
+
+    From which confidence on is chosen on labels made by hand. The faces kept are balanced over
+    race, age group and gender, as far as there are such faces.
+    """
+    from emohelpers import labelling
+
+    try:
+        if name != "utkface":
+            raise ConfigurationError(f"{name}: expected utkface, the source without expressions")
+        if out.exists() and not force:
+            raise ConfigurationError(f"{out} exists: expected a new file, or --force")
+        chosen, proposals = labelling.label_utkface(
+            network,
+            path,
+            labels,
+            precision=precision,
+            total=total,
+            crop=crop,
+            cache=cache,
+        )
+    except EmohelpersError as error:
+        _fail(error)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    written = chosen[["file", "expression", "confidence"]].round({"confidence": 3})
+    temporary = out.with_name(f".{out.name}.tmp")
+    written.to_csv(temporary, index=False, lineterminator="\n")
+    temporary.replace(out)
+    # One class tells of the other: a cell has as many of each.
+    cells = chosen.groupby(list(labelling.GROUPS), observed=True).size()
+    if as_json:
+        _print_json(
+            {
+                "file": str(out),
+                "images": len(chosen),
+                "proposed": len(proposals.table),
+                "copies_left_out": proposals.copies,
+                "thresholds": [asdict(threshold) for threshold in proposals.thresholds],
+                "cells": cells.rename("images").reset_index().to_dict("records"),
+            }
+        )
+        return
+    for threshold in proposals.thresholds:
+        typer.echo(
+            f"{threshold.class_name}: confidence of {threshold.confidence:.3f} or more, right in "
+            f"{threshold.precision:.3f} ({threshold.low:.3f} to {threshold.high:.3f}) of "
+            f"{threshold.n} of {threshold.of} proposals for images labelled by hand"
+        )
+    typer.echo(
+        f"{len(proposals.table):,} further images are proposed so, {proposals.copies} are left out "
+        f"as copies of one labelled by hand; {len(chosen):,} are chosen, of each expression half:"
+    )
+    typer.echo(cells.unstack("gender", fill_value=0).to_string())
+    typer.echo(f"Written to {out}.")

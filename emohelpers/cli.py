@@ -66,7 +66,7 @@ def recipes(as_json: JSON = False) -> None:
         return
     width = max(map(len, RECIPES))
     for name, recipe in RECIPES.items():
-        typer.echo(f"{name:<{width}}  {recipe.dataset:<10}  {recipe.summary}")
+        typer.echo(f"{name:<{width}}  {recipe.dataset:<18}  {recipe.summary}")
 
 
 @app.command()
@@ -81,6 +81,12 @@ def train(
     votes: Annotated[
         Path | None, typer.Option(help="The FER+ votes, for recipes that learn from them.")
     ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="UTKFace: the labels made by hand, to validate on.")
+    ] = None,
+    fold: Annotated[
+        int, typer.Option(min=1, help="The part to test on, for recipes with folds.")
+    ] = 1,
     epochs: Annotated[int | None, typer.Option(min=1, help="In place of the recipe's.")] = None,
     precision: Annotated[
         str, typer.Option(help="float32, or mixed_bfloat16 where it is faster.")
@@ -104,6 +110,8 @@ def train(
             data,
             directory=directory,
             votes=votes,
+            labels=labels,
+            fold=fold,
             epochs=epochs,
             precision=precision,
             half=half,
@@ -253,8 +261,9 @@ def evaluate(
         int, typer.Option(help="1; 2 with the mirror image; 10 with five crops of both.")
     ] = 1,
     crop: Annotated[
-        float, typer.Option(help="The share of the side to cut off at each edge of the images.")
-    ] = 0.0,
+        float | None,
+        typer.Option(help="The share of the side to cut off at each edge [as in training]."),
+    ] = None,
     by: Annotated[
         str, typer.Option(help="Also assess by group: columns such as race,age_group,race+gender.")
     ] = "",

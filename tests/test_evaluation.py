@@ -149,6 +149,26 @@ def test_protocol_of_two_passes_keeps_what_both_agree_on():
     ]
 
 
+def test_labels_by_hand_are_scored_whole_and_where_nothing_was_chosen_by_them():
+    faces = datasets.make_faces(5, seed=0)
+    split = ["train", "validation", "test", "test", None]
+    table = faces.table.assign(expression=["happy"] * 4 + [None], split=split)
+    table["agreement"] = pd.array([1, 1, 1, 0, None], dtype="Int64")
+    both = FaceDataset(faces.images, faces.labels, faces.class_names, table)
+    parts = evaluation.protocol(both)
+    assert {name: part.table["file"].tolist() for name, part in parts.items()} == {
+        "agreed": table["file"][:3].tolist(),
+        "agreed-test": [table["file"][2]],
+    }
+    once = FaceDataset(
+        faces.images, faces.labels, faces.class_names, table.drop(columns="agreement")
+    )
+    assert {name: len(part) for name, part in evaluation.protocol(once).items()} == {
+        "all": 4,
+        "all-test": 2,
+    }
+
+
 def test_private_test_without_leaks_has_the_published_size(real_data):
     faces = datasets.load("fer2013", real_data("fer2013.csv.xz"))
     parts = evaluation.protocol(faces)

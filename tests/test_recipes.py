@@ -36,13 +36,19 @@ def test_every_recipe_names_only_what_exists(recipe):
     assert set(recipe.network_options) <= set(inspect.signature(builder).parameters)
     assert recipe.augmentation is None or recipe.augmentation in augmentation.PRESETS
     assert set(recipe.emotions) <= set(datasets.EMOTIONS)
-    assert set(recipe.reported) <= {"accuracy", "f1"}
+    recalls = {f"{name}_recall{end}" for name in recipe.emotions for end in ("", "_below")}
+    assert set(recipe.reported) <= {"accuracy", "f1", *recalls}
     assert 0 < recipe.learning_rate < 1
     assert 0 <= recipe.label_smoothing < 1
     assert recipe.warmup < recipe.epochs
     assert 0 <= recipe.votes <= 1
     assert (recipe.teacher_share > 0) == (recipe.teacher is not None)
     assert recipe.labels in ("source", "majority")
+    assert 0 <= recipe.crop < 0.5
+    # A source without splits is divided in one way or the other.
+    without = recipe.dataset in ("utkface", "facial_expressions")
+    assert (recipe.folds > 1) + (recipe.training_list is not None) == without
+    assert not recipe.each_fold or recipe.folds
 
 
 def test_the_published_baseline_is_the_network_that_its_authors_describe():
@@ -273,11 +279,13 @@ def test_a_teacher_of_other_classes_is_refused(tmp_path):
     recipes.train(TINY, directory=tmp_path / "teacher", cache=tmp_path, epochs=1, verbose=0)
     pupil = dataclasses.replace(
         TINY,
-        emotions=("neutral", "happiness", "anger"),
+        emotions=("fear", "surprise", "anger"),
         teacher=str(tmp_path / "teacher"),
         teacher_share=0.5,
     )
-    with pytest.raises(ConfigurationError, match="its teacher knows happiness, neutral, anger"):
+    with pytest.raises(
+        ConfigurationError, match="its teacher knows happiness, neutral, anger: expected two"
+    ):
         recipes.train(pupil, directory=tmp_path / "pupil", cache=tmp_path, verbose=0)
 
 

@@ -1,5 +1,6 @@
 """UTKFace: file names, groups, expression labels, bad input."""
 
+import hashlib
 import tarfile
 
 import pandas as pd
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from emohelpers.datasets import EMOTIONS, load
+from emohelpers.datasets import EMOTIONS, load, utkface
 from emohelpers.datasets.utkface import GENDERS, RACES, age_group, parse_name
 from emohelpers.errors import ImageError, LabelError, MissingPathError, TableError
 
@@ -200,3 +201,63 @@ def test_the_real_set_has_the_published_groups(real_data, tmp_path):
     assert (written[names[faces.labels == 3]] == "happy").all()
     assert (faces.labels == 3).sum() == (written == "happy").sum()
     assert (faces.labels == 6).sum() == (written == "neutral").sum()
+
+
+def test_a_training_list_is_read_by_names_and_emotions(tmp_path):
+    path = tmp_path / "list.csv"
+    path.write_text(f"file,expression,confidence\nsome/{A},happy,.9\n{B},neutral,.8\n")
+    assert utkface.read_training_list(path).to_dict() == {A: "happiness", B: "neutral"}
+    for text, error, said in (
+        (f"file,expression\n{A},happy\n{A},happy\n", TableError, "row 3: .* a second time"),
+        (f"file,expression\n{A},other\n", LabelError, "list.csv, row 2: unknown label 'other'"),
+        ("name,expression\n", TableError, "expected file, expression"),
+    ):
+        path.write_text(text)
+        with pytest.raises(error, match=said):
+            utkface.read_training_list(path)
+    with pytest.raises(MissingPathError, match="elsewhere"):
+        utkface.read_training_list(tmp_path / "elsewhere.csv")
+
+
+def test_halves_follow_the_name_alone(folder, tmp_path):
+    labels = tmp_path / "labels.csv"
+    labels.write_text(f"file,expression,agreement\n{A},happy,1\n{B},other,1\n{C},neutral,0\n")
+    faces = read(folder, tmp_path, labels=labels)
+    nothing = pd.Series({}, dtype="str")
+    parts = utkface.divide(faces, nothing).table["split"]
+    expected = [
+        "test" if hashlib.sha256(name.encode()).digest()[0] % 2 else "validation" for name in (A, B)
+    ]
+    assert parts.tolist()[:2] == expected
+    assert parts.isna().tolist() == [False, False, True]  # the two passes differ on the last
+    alone = utkface.divide(faces.select([1]), nothing).table["split"]
+    assert alone.tolist() == [parts[1]]
+
+
+def test_listed_images_train_with_the_label_of_the_list_or_of_the_hand(folder, tmp_path):
+    labels = tmp_path / "labels.csv"
+    labels.write_text(f"file,expression,agreement\n{A},happy,1\n")
+    faces = read(folder, tmp_path, labels=labels)
+    divided = utkface.divide(faces, pd.Series({A: "neutral", C: "neutral", "x.jpg": "fear"}))
+    assert divided.table["split"].eq("train").fillna(False).tolist() == [True, False, True]
+    happiness, neutral = EMOTIONS.index("happiness"), EMOTIONS.index("neutral")
+    assert divided.labels.tolist() == [happiness, -1, neutral]
+    assert faces.labels.tolist() == [happiness, -1, -1]
+
+
+def test_the_list_in_the_package_keeps_clear_of_the_real_labels(real_data):
+    listed = utkface.read_training_list("utkface_smile.csv")
+    by_hand = pd.read_csv(real_data("utkface_expression_dev.csv"))["file"]
+    assert not set(listed.index) & set(by_hand)
+
+
+def test_the_list_in_the_package_is_balanced():
+    listed = utkface.read_training_list("utkface_smile.csv")
+    assert len(listed) >= 1_500
+    parsed = pd.DataFrame([utkface.parse_name(name) for name in listed.index])
+    parsed["age_group"] = age_group(parsed["age"])
+    cells = ["race", "age_group", "gender"]
+    counts = parsed.assign(word=listed.to_numpy()).groupby([*cells, "word"], observed=True).size()
+    table = counts.unstack(fill_value=0)
+    assert (table["happiness"] == table["neutral"]).all()
+    assert set(parsed["race"]) == set(RACES)

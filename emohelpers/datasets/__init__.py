@@ -8,6 +8,7 @@
 `load` knows ``toyfaces`` (built in), ``fer2013``, ``facial_expressions``, ``utkface`` and
 ``folders``; `SOURCES` and `describe` say what each is and how it is had, `fetch` downloads what may
 be downloaded, `check` reports on what lies on disk and `report_on` on what is loaded.
+`assign_fold` divides a set by person, `near_duplicates` finds copies of one photograph.
 """
 
 import inspect
@@ -21,28 +22,36 @@ from emohelpers.errors import ConfigurationError, MissingPathError
 if TYPE_CHECKING:
     from emohelpers.datasets._check import check, report_on
     from emohelpers.datasets._fetch import fetch
+    from emohelpers.datasets._folds import assign_fold, person_groups
     from emohelpers.datasets._registry import SOURCES, describe
+    from emohelpers.datasets._similar import near_duplicates
     from emohelpers.datasets.toyfaces import make_faces
 
 __all__ = [
     "EMOTIONS",
     "SOURCES",
     "FaceDataset",
+    "assign_fold",
     "check",
     "describe",
     "fetch",
     "load",
     "make_faces",
+    "near_duplicates",
+    "person_groups",
     "report_on",
 ]
 
 # Resolved when first used: most notebooks load one set and need no other module.
 _HOMES = {
     "SOURCES": "_registry",
+    "assign_fold": "_folds",
     "check": "_check",
     "describe": "_registry",
     "fetch": "_fetch",
     "make_faces": "toyfaces",
+    "near_duplicates": "_similar",
+    "person_groups": "_folds",
     "report_on": "_check",
 }
 _LOADERS = ("toyfaces", "fer2013", "facial_expressions", "utkface", "folders")

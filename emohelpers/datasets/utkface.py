@@ -1,8 +1,10 @@
 """UTKFace: faces with age, gender and race in their file names (Zhang, Song and Qi 2017)."""
 
+import hashlib
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -13,14 +15,23 @@ from numpy.typing import NDArray
 from emohelpers.datasets._archives import Source, open_source
 from emohelpers.datasets._base import EMOTIONS, FaceDataset, fold_label
 from emohelpers.datasets._cache import Built, ImageWriter, open_dataset
-from emohelpers.datasets._duplicates import mark_duplicates
+from emohelpers.datasets._duplicates import find_leaks, mark_duplicates
 from emohelpers.datasets._fingerprints import fingerprint
 from emohelpers.datasets._images import IMAGE_SUFFIXES
 from emohelpers.datasets._ingest import Faults, missing_splits, write_images
 from emohelpers.datasets._tables import Table, read_table
 from emohelpers.errors import LabelError, MissingPathError, TableError
 
-__all__ = ["AGE_GROUPS", "GENDERS", "RACES", "age_group", "load", "parse_name"]
+__all__ = [
+    "AGE_GROUPS",
+    "GENDERS",
+    "RACES",
+    "age_group",
+    "divide",
+    "load",
+    "parse_name",
+    "read_training_list",
+]
 
 _VERSION = 2
 _SIZE = (200, 200)
@@ -199,6 +210,99 @@ def load(
             )
 
     return open_dataset(cache, key, build)
+
+
+def read_training_list(path: str | os.PathLike[str]) -> pd.Series:
+    """Read a CSV of images to train on.
+
+    Parameters
+    ----------
+    path : path-like
+        Its columns are ``file`` (name of an image), ``expression`` (an emotion in any of its usual
+        words) and any others. A name without a slash is that of a list in the package.
+
+    Returns
+    -------
+    Series of str
+        The one of `EMOTIONS` that each expression means, by the name of the image.
+
+    Raises
+    ------
+    MissingPathError
+        If nothing is at `path`.
+    TableError
+        If it is no such CSV, or an image stands there twice.
+    LabelError
+        If an expression is not known.
+    """
+    text = os.fspath(path)
+    packaged = not isinstance(path, Path) and Path(text).name == text
+    place = Path(__file__).parent / text if packaged else Path(path).expanduser()
+    table = read_table(place, Faults("raise"), needed=("file", "expression"))
+    emotions: dict[str, str] = {}
+    for row, record in table.records():
+        name = PurePosixPath(record["file"]).name
+        if name in emotions:
+            raise TableError(f"{table.where}, row {row}: {name!r} stands a second time")
+        try:
+            emotions[name] = fold_label(record["expression"])
+        except LabelError as error:
+            raise LabelError(f"{table.where}, row {row}: {error}") from None
+    return pd.Series(emotions, dtype="str")
+
+
+def divide(dataset: FaceDataset, training: "pd.Series[str]") -> FaceDataset:
+    """Give images a split: those of a list are for training, those labelled by hand are not.
+
+    The halves of what was labelled by hand are told apart by a digest of the file's name: even
+    ones validate, odd ones test. So an image stands on the same side whatever other labels come or
+    go, and in every copy of UTKFace.
+
+    Parameters
+    ----------
+    dataset : FaceDataset
+        What `load` returns, with labels or without.
+    training : Series of str
+        What `read_training_list` returns. Names that the data set lacks are passed over.
+
+    Returns
+    -------
+    FaceDataset
+        The same images with ``split`` in the table: ``train`` for the images of the list, labelled
+        as it says unless they have a label already; ``validation`` or ``test`` for others that
+        have a label or the expression ``other``, if both passes agree where two were made; missing
+        for all the rest.
+
+    Examples
+    --------
+    >>> from emohelpers import datasets
+    >>> faces = datasets.make_faces(3, seed=0)
+    >>> faces = replace(faces, table=faces.table[["file"]].assign(file=["a.jpg", "b.jpg", "c.jpg"]))
+    >>> divide(faces, pd.Series({"a.jpg": "neutral"})).table["split"].tolist()
+    ['train', 'validation', 'validation']
+    """
+    names = dataset.table["file"].map(lambda file: PurePosixPath(file).name)
+    listed = names.isin(training.index).to_numpy(bool)
+    agreed = dataset.labels >= 0
+    if "expression" in dataset.table:
+        agreed |= dataset.table["expression"].notna().to_numpy(bool)
+    if "agreement" in dataset.table:
+        agreed &= dataset.table["agreement"].eq(1).fillna(False).to_numpy(bool)
+    odd = np.array([hashlib.sha256(name.encode()).digest()[0] % 2 for name in names], bool)
+    split = missing_splits(len(dataset))
+    split[agreed] = np.where(odd[agreed], "test", "validation")
+    split[listed] = "train"
+    labels = dataset.labels.copy()
+    classes = list(dataset.class_names)
+    labels[listed] = np.where(
+        labels[listed] >= 0,
+        labels[listed],
+        [classes.index(emotion) for emotion in training[names[listed]]],
+    )
+    table = dataset.table.assign(split=split)
+    if "duplicate_of" in table:
+        table = table.assign(leaks=find_leaks(table["duplicate_of"], split.tolist()))
+    return replace(dataset, labels=labels, table=table)
 
 
 def _build(

@@ -56,9 +56,10 @@ def protocol(dataset: FaceDataset) -> dict[str, FaceDataset]:
     dict of str to FaceDataset
         Validation and test split under the source's own names (FER2013: ``PublicTest`` and
         ``PrivateTest``). Where identical images were found, also ``PrivateTest-no-leaks``: the test
-        images without an identical one in the training split. Where the labels were made by two
-        passes (columns ``expression`` and ``agreement``), ``agreed``: the rows on which both agree.
-        Otherwise ``all``.
+        images without an identical one in the training split. Where the labels were made by hand
+        (column ``expression``), ``agreed``: the rows on which both passes agree (column
+        ``agreement``), or ``all`` after a single pass; and, if rows have a split, ``agreed-test``:
+        those that are for testing alone. Otherwise ``all``.
 
     Examples
     --------
@@ -69,8 +70,8 @@ def protocol(dataset: FaceDataset) -> dict[str, FaceDataset]:
     """
     labelled = dataset.select(dataset.labels >= 0)
     table = labelled.table
-    if {"expression", "agreement"} <= set(table):
-        return {"agreed": labelled.select(table["agreement"].eq(1).fillna(False).to_numpy(bool))}
+    if "expression" in table:
+        return _by_hand(labelled)
     parts: dict[str, FaceDataset] = {}
     for name in ("validation", "test"):
         for word in SPLITS[name]:
@@ -80,6 +81,20 @@ def protocol(dataset: FaceDataset) -> dict[str, FaceDataset]:
             if rows.any() and name == "test" and _has_duplicates(table):
                 parts[f"{word}-no-leaks"] = labelled.select(rows & ~_in_training(table))
     return parts or {"all": labelled}
+
+
+def _by_hand(labelled: FaceDataset) -> dict[str, FaceDataset]:
+    """Return the images whose label a person gave, and those of them that nothing was chosen by."""
+    table = labelled.table
+    if "agreement" in table:
+        name, rows = "agreed", table["agreement"].eq(1).fillna(False)
+    else:
+        name, rows = "all", table["expression"].notna()
+    parts = {name: labelled.select(rows.to_numpy(bool))}
+    if table["split"].notna().any():
+        tested = rows & table["split"].isin(SPLITS["test"])
+        parts[f"{name}-test"] = labelled.select(tested.to_numpy(bool))
+    return parts
 
 
 def _has_duplicates(table: pd.DataFrame) -> bool:

@@ -12,6 +12,7 @@ from emohelpers.models._layers import FusedBatchNormalization
 
 __all__ = [
     "average_and_softmax",
+    "check_penalty",
     "check_shape",
     "check_share",
     "check_widths",
@@ -46,6 +47,12 @@ def check_widths(name: str, widths: Sequence[int], *, count: int | None = None) 
 
 def _whole(*values: Any) -> bool:
     return all(isinstance(value, Integral) and not isinstance(value, bool) for value in values)
+
+
+def check_penalty(l2: float) -> None:
+    """Refuse what can not be the weight of an L2 penalty."""
+    if not 0 <= l2 < math.inf:
+        raise ConfigurationError(f"l2={l2}: expected 0 or more")
 
 
 def check_share(name: str, share: float) -> None:
@@ -86,10 +93,10 @@ def convolution(
     return normalise(x, name=name, relu=relu)
 
 
-def normalise(x: Any, *, name: str, relu: bool = True) -> Any:
+def normalise(x: Any, *, name: str, relu: bool = True, momentum: float = 0.9) -> Any:
     """Apply batch normalisation and, unless told otherwise, ReLU."""
     # A momentum of .9 lets the averages follow within an epoch; .99, Keras's own, lags behind.
-    x = FusedBatchNormalization(momentum=0.9, epsilon=1e-3, name=f"{name}_norm")(x)
+    x = FusedBatchNormalization(momentum=momentum, epsilon=1e-3, name=f"{name}_norm")(x)
     return layers.ReLU(name=f"{name}_relu")(x) if relu else x
 
 

@@ -8,6 +8,7 @@ from keras import layers
 
 from emohelpers.models._common import (
     average_and_softmax,
+    check_penalty,
     check_shape,
     check_share,
     check_widths,
@@ -25,6 +26,7 @@ def baseline_cnn(
     *,
     filters: Sequence[int] = (32, 64, 128),
     units: int = 128,
+    l2: float = 0.0,
     dropout: float = 0.5,
     standardise: bool = False,
 ) -> Any:
@@ -43,6 +45,8 @@ def baseline_cnn(
         Of each convolution.
     units : int
         Of the dense layer.
+    l2 : float
+        The weight of an L2 penalty on the kernels (but for the softmax's) in the loss, 0 or more.
     dropout : float
         The share of the dense layer's outputs that is dropped in training, in [0, 1).
     standardise : bool
@@ -57,7 +61,7 @@ def baseline_cnn(
     Raises
     ------
     ConfigurationError
-        If the shape, the number of classes or the number of convolutions does not fit.
+        If the shape, the number of classes or of convolutions, the penalty or a share does not fit.
 
     Examples
     --------
@@ -68,13 +72,23 @@ def baseline_cnn(
     check_shape(input_shape, n_classes, smallest=8)
     check_widths("filters", filters, count=3)
     check_share("dropout", dropout)
+    check_penalty(l2)
+    # None and not a penalty of 0, so that a network without one is saved as it always was.
+    penalty = keras.regularizers.L2(l2) if l2 else None
     inputs = keras.Input(tuple(input_shape), name="pixels")
     x = prepare(inputs, standardise=standardise)
     for number, width in enumerate(filters, start=1):
-        x = layers.Conv2D(width, 3, padding="same", activation="relu", name=f"conv{number}")(x)
+        x = layers.Conv2D(
+            width,
+            3,
+            padding="same",
+            activation="relu",
+            kernel_regularizer=penalty,
+            name=f"conv{number}",
+        )(x)
         x = layers.MaxPooling2D(name=f"pool{number}")(x)
     x = layers.Flatten(name="flatten")(x)
-    x = layers.Dense(units, activation="relu", name="dense")(x)
+    x = layers.Dense(units, activation="relu", kernel_regularizer=penalty, name="dense")(x)
     x = layers.Dropout(dropout, name="dropout")(x)
     return keras.Model(inputs, softmax(x, n_classes), name="baseline_cnn")
 

@@ -1,14 +1,13 @@
 """A network of separable convolutions, which need few parameters."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 from keras import layers
 
-from emohelpers.errors import ConfigurationError
 from emohelpers.models._common import (
+    check_penalty,
     check_shape,
     check_share,
     check_widths,
@@ -27,6 +26,7 @@ def separable_cnn(
     filters: Sequence[int] = (32, 32, 64, 128, 128, 256, 256),
     l2: float = 1e-4,
     dropout: float = 0.5,
+    batch_norm_momentum: float = 0.9,
     standardise: bool = False,
 ) -> Any:
     """Build the network of the ``smile`` recipe, which says whether a face is happy.
@@ -49,6 +49,10 @@ def separable_cnn(
         The weight of the L2 penalty on the kernels in the loss, 0 or more.
     dropout : float
         The share of the outputs that is dropped in training before the last layer, in [0, 1).
+    batch_norm_momentum : float
+        How much of its averages batch normalisation keeps at each step of training, in [0, 1).
+        With .99, as Keras has it, they lag a hundred steps behind the weights, and validation,
+        which uses them, is unsteady as long as the weights move fast.
     standardise : bool
         As in `baseline_cnn`.
 
@@ -73,15 +77,15 @@ def separable_cnn(
     check_shape(input_shape, n_classes, smallest=32)
     check_widths("filters", filters, count=7)
     check_share("dropout", dropout)
-    if not 0 <= l2 < math.inf:
-        raise ConfigurationError(f"l2={l2}: expected 0 or more")
+    check_share("batch_norm_momentum", batch_norm_momentum)
+    check_penalty(l2)
     inputs = keras.Input(tuple(input_shape), name="pixels")
     x = prepare(inputs, standardise=standardise)
     for number, width in enumerate(filters, start=1):
         block = 1 if number <= 2 else 2
         name = f"block{block}_conv{number}"
         x = _convolution(x, width, separable=block == 2, l2=l2, name=name)
-        x = normalise(x, name=name)
+        x = normalise(x, name=name, momentum=batch_norm_momentum)
         if block == 2:
             x = layers.MaxPooling2D(name=f"{name}_pool")(x)
     x = layers.GlobalAveragePooling2D(name="average")(x)

@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from emohelpers.datasets import FaceDataset
 from emohelpers.errors import ConfigurationError, MissingPathError
@@ -20,6 +22,7 @@ __all__ = [
     "groups_file",
     "metrics",
     "metrics_file",
+    "predict_out_of_fold",
     "read_groups",
     "read_metrics",
     "write_metrics",
@@ -40,7 +43,7 @@ def best_epoch(directory: str | Path, *, monitor: str = "val_accuracy") -> dict[
     -------
     dict
         ``epochs`` (how many there were), ``best_epoch`` (from 1), and its ``val_accuracy`` and
-        ``val_loss``.
+        ``val_loss``. Of a network for each fold they are the median and the means over folds.
 
     Raises
     ------
@@ -56,14 +59,19 @@ def best_epoch(directory: str | Path, *, monitor: str = "val_accuracy") -> dict[
         history = pd.read_csv(path).sort_values(
             monitor, ascending=monitor.endswith("loss"), kind="stable"
         )
-        row = history[["epoch", "val_accuracy", "val_loss"]].iloc[0]
+        if "fold" not in history:
+            history["fold"] = 1
+        firsts = history.groupby("fold")[["epoch", "val_accuracy", "val_loss"]].first()
+        row = firsts.mean()
+        row["epoch"] = firsts["epoch"].median()
+        epochs = int(history.groupby("fold").size().max())
     except (ValueError, KeyError, IndexError) as error:
         raise ConfigurationError(
             f"{path} is no history ({error}): expected a row for each epoch with the columns "
             f"epoch, val_accuracy, val_loss and {monitor}"
         ) from error
     return {
-        "epochs": len(history),
+        "epochs": epochs,
         "best_epoch": int(row["epoch"]),
         "val_accuracy": float(row["val_accuracy"]),
         "val_loss": float(row["val_loss"]),
@@ -75,7 +83,7 @@ def metrics(
     dataset: FaceDataset,
     *,
     views: int = 1,
-    crop: float = 0.0,
+    crop: float | None = None,
     by: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Score a saved network on a data set: what ``metrics.json`` holds.
@@ -88,7 +96,7 @@ def metrics(
         In the network's size and colour, see `SavedModel.load`.
     views : int
         See `emohelpers.evaluation.predict`.
-    crop : float
+    crop : float, optional
         What `SavedModel.load` was told, for the record.
     by : sequence of str
         Columns of the data set's table, and intersections such as ``"race+gender"``, by which the
@@ -99,7 +107,10 @@ def metrics(
     dict
         ``recipe``, ``dataset``, ``views``, ``crop``, ``parameters`` and ``scores``, which is what
         `emohelpers.evaluation.evaluate` returns; with `by` also ``groups``: for each part what
-        `emohelpers.fairness.assess` found, as its ``to_dict`` writes it.
+        `emohelpers.fairness.assess` found, as its ``to_dict`` writes it. Where a network is the
+        average of one for each fold, and the data set is the one that they were trained on, the
+        only part is ``out-of-fold``: each image is scored by the network that has not seen the
+        person.
 
     Raises
     ------
@@ -113,14 +124,18 @@ def metrics(
 
         # Before the network answers: a misspelt name should not wait for that.
         fairness.check_features(dataset.table, len(dataset), by=by)
-    parts = evaluation.predict_parts(
-        saved.model, dataset, class_names=saved.class_names, views=views
+    parts = (
+        {"out-of-fold": _out_of_fold(saved, dataset, views=views)}
+        if saved.recipe.get("each_fold") and "fold" in dataset.table
+        else evaluation.predict_parts(
+            saved.model, dataset, class_names=saved.class_names, views=views
+        )
     )
     result = {
         "recipe": saved.recipe["name"],
         "dataset": dataset.name,
         "views": views,
-        "crop": crop,
+        "crop": saved.own_crop(dataset.name) if crop is None else crop,
         "parameters": saved.model.count_params(),
         "scores": evaluation.score_parts(parts),
     }
@@ -138,6 +153,59 @@ def metrics(
     return result
 
 
+def _out_of_fold(
+    saved: SavedModel, dataset: FaceDataset, *, views: int
+) -> tuple[FaceDataset, NDArray[np.float32]]:
+    from emohelpers import evaluation
+
+    known = dataset.keep_classes(
+        [name for name in saved.class_names if name in dataset.class_names]
+    )
+    probabilities = predict_out_of_fold(saved, known, views=views)
+    return evaluation.restrict(known, probabilities, saved.class_names)
+
+
+def predict_out_of_fold(
+    saved: SavedModel, dataset: FaceDataset, *, views: int = 1
+) -> NDArray[np.float32]:
+    """Ask of the networks for each fold, for each image, the one that has not seen the person.
+
+    Parameters
+    ----------
+    saved : SavedModel
+        Trained by a recipe with ``each_fold``.
+    dataset : FaceDataset
+        The data set of its training, as `SavedModel.load` returns it, or some of its images.
+    views : int
+        See `emohelpers.evaluation.predict`.
+
+    Returns
+    -------
+    ndarray of float32, shape (n, n_classes)
+        In 0..1, rows sum to 1.
+
+    Raises
+    ------
+    ConfigurationError
+        If the network is none for each fold, or the data set does not tell folds.
+    """
+    from emohelpers import evaluation
+
+    if not saved.recipe.get("each_fold") or "fold" not in dataset.table:
+        raise ConfigurationError(
+            f"{saved.directory} and {dataset.name}: expected a network trained for each fold, and "
+            "the data that its load() returns"
+        )
+    probabilities = np.zeros((len(dataset), len(saved.class_names)), np.float32)
+    for fold in range(1, saved.recipe["folds"] + 1):
+        rows = np.flatnonzero(dataset.table["fold"].eq(fold))
+        member = saved.model.get_layer(f"member{fold}")
+        if len(rows):
+            images = dataset.select(rows).images
+            probabilities[rows] = evaluation.predict(member, images, views=views)
+    return probabilities
+
+
 def metrics_file(saved: SavedModel, result: Mapping[str, Any]) -> Path:
     """Say where a result belongs.
 
@@ -151,14 +219,14 @@ def metrics_file(saved: SavedModel, result: Mapping[str, Any]) -> Path:
     Returns
     -------
     Path
-        ``metrics.json`` for the data set that the network was trained for, whole images and one
+        ``metrics.json`` for the data set that the network was trained for, its own crop and one
         view, otherwise a name that tells what differs.
     """
     majority = "-majority" if saved.recipe.get("labels") == "majority" else ""
+    crop = "-cropped" if result["crop"] != saved.own_crop(result["dataset"]) else ""
     own = result["dataset"] == saved.recipe["dataset"] + majority
     source = "" if own else f"-{result['dataset']}"
     views = "" if result["views"] == 1 else f"-{result['views']}-views"
-    crop = "-cropped" if result["crop"] else ""
     return saved.directory / f"metrics{source}{views}{crop}.json"
 
 

@@ -3,12 +3,13 @@
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from emohelpers import raters
-from emohelpers.datasets import FaceDataset, load
+from emohelpers.datasets import FaceDataset
+from emohelpers.datasets._crop import load_cropped
 from emohelpers.errors import ConfigurationError, MissingPathError
 from emohelpers.publishing._files import read_recipe, write
 from emohelpers.publishing._weights import halve, round_to_half
@@ -39,10 +40,31 @@ class SavedModel:
         """The classes in the order of the network's outputs."""
         return tuple(self.recipe["emotions"])
 
+    def own_crop(self, dataset: str) -> float:
+        """Return what is cut off at each edge unless told otherwise.
+
+        Parameters
+        ----------
+        dataset : str
+            As in `emohelpers.datasets.load`.
+
+        Returns
+        -------
+        float
+            The crop that the network was trained with, for the data set that it was trained on;
+            0 for others.
+        """
+        return float(self.recipe.get("crop", 0.0)) if dataset == self.recipe["dataset"] else 0.0
+
     def load(
-        self, dataset: str, path: str | Path | None = None, *, crop: float = 0.0, **options: Any
+        self,
+        dataset: str,
+        path: str | Path | None = None,
+        *,
+        crop: float | None = None,
+        **options: Any,
     ) -> FaceDataset:
-        """Load a data set in the size and colour that the network takes.
+        """Load a data set in the size, colour and splits that the network was trained with.
 
         Parameters
         ----------
@@ -50,10 +72,10 @@ class SavedModel:
             As in `emohelpers.datasets.load`.
         path : path, optional
             Where the source lies.
-        crop : float
+        crop : float, optional
             The share of the side that is cut off at each edge, 0 to below 0.5, where the source
             leaves more room around a face than the network is used to. It is rounded to whole
-            pixels of the network's input.
+            pixels of the network's input. Without it, see `own_crop`.
         **options
             Further arguments of the loader.
 
@@ -61,7 +83,8 @@ class SavedModel:
         -------
         FaceDataset
             The images fit the network. Where it learned what most raters saw, and the source has
-            votes, so are the labels.
+            votes, so are the labels. The splits of a source that has none are those of the
+            network's training.
 
         Raises
         ------
@@ -69,12 +92,15 @@ class SavedModel:
             If `crop` is out of its range, or the network's own source lacks the votes that make
             its labels.
         """
-        if not 0 <= crop < 0.5:
-            raise ConfigurationError(f"crop={crop}: expected a share from 0 to below 0.5")
         height, width, channels = self.model.input_shape[1:]
-        top, left = (round(side * crop / (1 - 2 * crop)) for side in (height, width))
-        size = (height + 2 * top, width + 2 * left)
-        faces = load(dataset, path, size=size, color=channels == 3, **options)
+        faces = load_cropped(
+            dataset,
+            path,
+            size=(height, width),
+            crop=self.own_crop(dataset) if crop is None else crop,
+            color=channels == 3,
+            **options,
+        )
         if self.recipe.get("labels") == "majority":
             if raters.has_votes(faces):
                 faces = raters.by_majority(faces)
@@ -83,7 +109,25 @@ class SavedModel:
                     f"{self.directory} learned what most raters saw, and {dataset} came without "
                     "their votes: expected votes, the path of their CSV (--votes)"
                 )
-        return replace(faces, images=faces.images[:, top : top + height, left : left + width])
+        return self._divided(faces) if dataset == self.recipe["dataset"] else faces
+
+    def _divided(self, faces: FaceDataset) -> FaceDataset:
+        """Divide a source without splits as it was for training."""
+        if self.recipe.get("training_list") and "expression" in faces.table:
+            from emohelpers.datasets import utkface
+
+            training = utkface.read_training_list(self.recipe["training_list"])
+            return utkface.divide(faces, training)
+        if self.recipe.get("folds"):
+            from emohelpers.datasets import assign_fold
+
+            return assign_fold(
+                faces,
+                self.recipe.get("fold", 1),
+                folds=self.recipe["folds"],
+                by=self.recipe.get("split_by"),
+            )
+        return faces
 
 
 def save(

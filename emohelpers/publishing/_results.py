@@ -13,7 +13,16 @@ from emohelpers.publishing._files import read_json, read_recipe, write
 
 __all__ = ["markdown", "renew_table", "results_table"]
 
-_PUBLISHED_PARTS = ("PrivateTest", "PrivateTest-no-leaks", "test", "agreed", "all")
+_PUBLISHED_PARTS = (
+    "PrivateTest",
+    "PrivateTest-no-leaks",
+    "test",
+    "out-of-fold",
+    "agreed",
+    "agreed-test",
+    "all",
+    "all-test",
+)
 
 
 def results_table(folders: Sequence[str | Path]) -> pd.DataFrame:
@@ -70,7 +79,8 @@ def _row(result: Mapping[str, Any], part: str, recipe: Mapping[str, Any]) -> dic
     if result["crop"]:
         source += f", about {result['crop']:.0%} cut off at each edge"
     # The authors scored their own data set, and knew nothing of leaks.
-    comparable = part in ("PrivateTest", "test") and result["dataset"] == recipe["dataset"]
+    own = result["dataset"] == recipe["dataset"]
+    comparable = own and part in ("PrivateTest", "test", "out-of-fold", "agreed")
     authors = [
         f"{name.replace('_', ' ').replace('f1', 'F1')} {value:.2f}"
         for name, value in recipe.get("reported", {}).items()

@@ -32,8 +32,28 @@ class Recipe:
         The classes, in label order.
     size : int
         Height and width of the images, in pixels.
+    crop : float
+        The share of the side that is cut off at each edge first, where the source leaves more room
+        around a face than the network is used to, 0 to below 0.5.
     color : bool
         Three channels in place of one.
+    training_list : str, optional
+        Of UTKFace: a list of the images to train on and their labels, see
+        `emohelpers.datasets.utkface.read_training_list`.
+    folds : int
+        Into how many parts the people of a source without splits are divided, one to test on; 0
+        where the source has splits. See `emohelpers.datasets.assign_fold`.
+    split_by : str, optional
+        The column that names the person; None divides by image.
+    each_fold : bool
+        Train as many networks as there are folds, each tested on another one. The result is their
+        average.
+    images_per_class : int, optional
+        Of each class train on so many images at most, drawn at random.
+    augmented_total : int, optional
+        Write changed copies of the training images as files before training, so many that there
+        are this many files with those for validation and testing, see
+        `emohelpers.augmentation.write_augmented`. Without it images change in each epoch anew.
     augmentation : str, optional
         A preset of `emohelpers.augmentation.pipeline`.
     augmentation_options : mapping
@@ -67,7 +87,7 @@ class Recipe:
         `emohelpers.raters.expected_labels`.
     teacher : str, optional
         A published network, by its folder's name, whose opinion of each training image is learned
-        (Hinton et al. 2015, https://arxiv.org/abs/1503.02531).
+        (Hinton et al. 2015, https://arxiv.org/abs/1503.02531), as far as it knows the classes.
     teacher_share : float
         The share of each training target that the teacher's opinion has.
     batch_size, epochs, patience : int
@@ -94,7 +114,14 @@ class Recipe:
     labels: str = "source"
     emotions: tuple[str, ...] = EMOTIONS[:7]
     size: int = 48
+    crop: float = 0.0
     color: bool = False
+    training_list: str | None = None
+    folds: int = 0
+    split_by: str | None = "person"
+    each_fold: bool = False
+    images_per_class: int | None = None
+    augmented_total: int | None = None
     augmentation: str | None = None
     augmentation_options: Mapping[str, Any] = field(default_factory=dict)
     sampling: str | None = None

@@ -1,9 +1,7 @@
 """From a recipe to a trained network in a folder."""
 
-import hashlib
-import json
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,9 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emohelpers.datasets import FaceDataset, load
+from emohelpers.datasets import FaceDataset
+from emohelpers.datasets._crop import load_cropped
 from emohelpers.errors import ConfigurationError
 from emohelpers.recipes._classes import class_weights, odds, resampled
+from emohelpers.recipes._data import divided, offline_copies, thinned
 from emohelpers.recipes._recipe import Recipe
 
 __all__ = ["train"]
@@ -26,6 +26,8 @@ def train(
     directory: str | Path,
     faces: FaceDataset | None = None,
     votes: str | Path | None = None,
+    labels: str | Path | None = None,
+    fold: int = 1,
     epochs: int | None = None,
     precision: str = "float32",
     half: bool = False,
@@ -51,6 +53,11 @@ def train(
         image.
     votes : path, optional
         Where the FER+ votes lie, for recipes that learn from them.
+    labels : path, optional
+        Where the expression labels of UTKFace lie that were made by hand, for recipes that
+        validate on them.
+    fold : int
+        The part to test on, for recipes with folds; those that train each fold have no say.
     epochs : int, optional
         In place of the recipe's; a cosine schedule ends there.
     precision : str
@@ -75,23 +82,46 @@ def train(
     ConfigurationError
         If a part of the recipe is not known or does not go with another, or the folder holds
         another training, or a network without the state of its training, which would be replaced.
+    EmohelpersError
+        If the data can not be read, see `emohelpers.datasets.load`.
     """
     import keras
 
     from emohelpers import augmentation, evaluation, models, publishing, training
 
     directory = Path(directory)
-    _check_free(directory)
     _check_precision(precision)
+    if recipe.each_fold:
+        from emohelpers.recipes._each_fold import train_each_fold
+
+        return train_each_fold(
+            recipe,
+            path,
+            directory=directory,
+            half=half,
+            votes=votes,
+            labels=labels,
+            epochs=epochs,
+            precision=precision,
+            seed=seed,
+            cache=cache,
+            verbose=verbose,
+        )
+    _check_free(directory)
     epochs = recipe.epochs if epochs is None else epochs
     if epochs < 1:
         raise ConfigurationError(f"epochs={epochs}: expected 1 or more")
     if not 0 <= seed < 2**32:
         raise ConfigurationError(f"seed={seed}: expected 0 to {2**32 - 1}")
     builder = _builder(recipe)
-    data = _load(recipe, path, votes=votes, cache=cache) if faces is None else faces
+    data = (
+        _load(recipe, path, votes=votes, labels=labels, fold=fold, cache=cache)
+        if faces is None
+        else faces
+    )
     _check_classes(recipe, data)
-    found = evaluation.training_rows(data)
+    data = offline_copies(recipe, data, directory=directory, seed=seed, cache=cache)
+    found = thinned(recipe, evaluation.training_rows(data), seed=seed)
     factors = odds(recipe, found.labels)
     rows = resampled(recipe, found, seed=seed)
     keras.utils.set_random_seed(seed)
@@ -113,7 +143,7 @@ def train(
         augmentation=augmentation.pipeline(
             recipe.augmentation, seed=seed, **recipe.augmentation_options
         )
-        if recipe.augmentation or recipe.augmentation_options
+        if (recipe.augmentation or recipe.augmentation_options) and not recipe.augmented_total
         else None,
         class_weights=class_weights(recipe, rows.labels),
         label_smoothing=recipe.label_smoothing,
@@ -131,24 +161,33 @@ def train(
         training.multiply_odds(model, factors)
     return publishing.save(
         models.portable(model),
-        settings(recipe, epochs=epochs, precision=precision, seed=seed),
+        settings(recipe, epochs=epochs, precision=precision, seed=seed, fold=fold),
         directory=directory,
         half=half,
     )
 
 
-def settings(recipe: Recipe, *, epochs: int | None, precision: str, seed: int) -> dict[str, Any]:
+def settings(
+    recipe: Recipe, *, epochs: int | None, precision: str, seed: int, fold: int = 1
+) -> dict[str, Any]:
     """Return what ``recipe.json`` says of a training."""
     return {
         **asdict(recipe),
         "epochs": recipe.epochs if epochs is None else epochs,
         "precision": precision,
         "seed": seed,
+        **({"fold": fold} if recipe.folds else {}),
     }
 
 
 def _load(
-    recipe: Recipe, path: str | Path | None, *, votes: str | Path | None, cache: str | Path | None
+    recipe: Recipe,
+    path: str | Path | None,
+    *,
+    votes: str | Path | None,
+    labels: str | Path | None,
+    fold: int,
+    cache: str | Path | None,
 ) -> FaceDataset:
     """Load what a recipe learns from, with its classes and labels."""
     from emohelpers import raters
@@ -157,8 +196,18 @@ def _load(
         raise ConfigurationError(
             f"recipe {recipe.name}: labels {recipe.labels!r}: expected 'source' or 'majority'"
         )
-    options = {**recipe.dataset_options, **({} if votes is None else {"votes": votes})}
-    data = load(recipe.dataset, path, size=recipe.size, color=recipe.color, cache=cache, **options)
+    given = {"votes": votes, "labels": labels}
+    data = load_cropped(
+        recipe.dataset,
+        path,
+        size=(recipe.size, recipe.size),
+        crop=recipe.crop,
+        color=recipe.color,
+        cache=cache,
+        **recipe.dataset_options,
+        **{name: value for name, value in given.items() if value is not None},
+    )
+    data = divided(recipe, data, fold=fold)
     if recipe.votes and not raters.has_votes(data):
         raise ConfigurationError(
             f"recipe {recipe.name} learns from raters' votes: expected votes, the path of the FER+ "
@@ -204,12 +253,16 @@ def _targets(recipe: Recipe, rows: FaceDataset, *, directory: Path) -> NDArray[n
     targets = raters.soft_labels(rows, share=recipe.votes, expected=recipe.expected_labels)
     if recipe.teacher is not None:
         teacher = publishing.open_model(models.saved_folder(recipe.teacher))
-        if teacher.class_names != tuple(rows.class_names):
+        if len(set(teacher.class_names) & set(rows.class_names)) < 2:
             raise ConfigurationError(
                 f"recipe {recipe.name}: its teacher knows {', '.join(teacher.class_names)}: "
-                f"expected {', '.join(rows.class_names)}"
+                f"expected two or more of {', '.join(rows.class_names)}"
             )
-        opinion = evaluation.predict(teacher.model, rows.images, views=2)
+        opinion = _among(
+            rows.class_names,
+            evaluation.predict(teacher.model, rows.images, views=2),
+            teacher.class_names,
+        )
         targets = recipe.teacher_share * opinion + (1 - recipe.teacher_share) * targets
     directory.mkdir(parents=True, exist_ok=True)
     temporary = directory / "targets.tmp.npz"
@@ -224,6 +277,18 @@ def _described(recipe: Recipe, rows: FaceDataset) -> str:
     digest = hashlib.sha256(rows.labels.tobytes() + opinions.tobytes()).hexdigest()
     names = ("votes", "expected_labels", "teacher", "teacher_share")
     return json.dumps([digest, *(getattr(recipe, name) for name in names)])
+
+
+def _among(
+    class_names: Sequence[str], opinion: NDArray[np.float32], known: Sequence[str]
+) -> NDArray[np.float32]:
+    """Reorder a network's probabilities to these classes; those it does not know get 0."""
+    columns = [list(known).index(name) if name in known else -1 for name in class_names]
+    zero = np.zeros((len(opinion), 1), np.float32)
+    kept = np.concatenate([opinion, zero], axis=1)[:, columns]
+    # A floor, where a network is sure of a class that is none of these.
+    kept = np.where(np.array(columns) >= 0, np.maximum(kept, 1e-6), 0)
+    return (kept / kept.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
 def _check_free(directory: Path) -> None:

@@ -6,6 +6,7 @@ from emohelpers.training._head import fit_head, softmax_regression
 from emohelpers.training._odds import multiply_odds
 from emohelpers.training._rates import rates_by_depth
 from emohelpers.training._recorder import HISTORY_COLUMNS
+from emohelpers.training._steadiness import steadiness
 
 __all__ = [
     "HISTORY_COLUMNS",
@@ -15,4 +16,5 @@ __all__ = [
     "multiply_odds",
     "rates_by_depth",
     "softmax_regression",
+    "steadiness",
 ]

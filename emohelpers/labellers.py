@@ -1,0 +1,340 @@
+"""How far labels can be trusted that one person gave to each image.
+
+Three witnesses of it: two people who labelled the same photograph, a person who labelled it twice
+(under two names, or in two rows), and a network that learnt from ten raters of other faces.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from emohelpers.datasets import FaceDataset
+from emohelpers.errors import ConfigurationError, LabelError
+
+__all__ = [
+    "agreement_of_pairs",
+    "consensus",
+    "label_pairs",
+    "opinion_by_class",
+    "same_image_pairs",
+]
+
+
+def label_pairs(first: FaceDataset, second: FaceDataset) -> pd.DataFrame:
+    """Pair the labels that two tables give to the same files.
+
+    Parameters
+    ----------
+    first, second : FaceDataset
+        The same source with two legends; a file that a legend names several times gives several
+        pairs. Images without a label are left out.
+
+    Returns
+    -------
+    DataFrame
+        A row for each pair: ``file``, ``first`` and ``second``, names of classes.
+
+    Raises
+    ------
+    ConfigurationError
+        If no file has a label in both.
+
+    Examples
+    --------
+    >>> from emohelpers import datasets
+    >>> faces = datasets.make_faces(6, seed=0)
+    >>> pairs = label_pairs(faces, faces.select([0, 2, 4]))
+    >>> len(pairs), bool((pairs["first"] == pairs["second"]).all())
+    (3, True)
+    """
+    tables = []
+    for faces, column in ((first, "first"), (second, "second")):
+        labelled = faces.select(faces.labels >= 0)
+        names = np.array(labelled.class_names, dtype=object)[labelled.labels]
+        tables.append(pd.DataFrame({"file": labelled.table["file"], column: names}))
+    pairs = tables[0].merge(tables[1], on="file")
+    if pairs.empty:
+        raise ConfigurationError(
+            f"{first.name} and {second.name} share no file with a label: expected two legends of "
+            "one set of images"
+        )
+    return pairs
+
+
+def same_image_pairs(faces: FaceDataset, pairs: pd.DataFrame) -> pd.DataFrame:
+    """Set the labels of copies of one photograph side by side.
+
+    Parameters
+    ----------
+    faces : FaceDataset
+        All images; pairs of which one has no label are left out.
+    pairs : DataFrame
+        Positions ``first`` and ``second``, see `emohelpers.datasets.near_duplicates`.
+
+    Returns
+    -------
+    DataFrame
+        A row for each pair: ``first`` and ``second``, names of classes; if the table of `faces`
+        has ``user`` also ``same_user``, whether one person gave both labels.
+
+    Examples
+    --------
+    >>> from emohelpers import datasets
+    >>> faces = datasets.make_faces(8, seed=0, emotions=("fear", "neutral"))
+    >>> same_image_pairs(faces, pd.DataFrame({"first": [0], "second": [1]})).shape
+    (1, 2)
+    """
+    one, other = pairs["first"].to_numpy(np.int64), pairs["second"].to_numpy(np.int64)
+    both = (faces.labels[one] >= 0) & (faces.labels[other] >= 0)
+    one, other = one[both], other[both]
+    names = np.array(faces.class_names, dtype=object)
+    labels = pd.DataFrame({"first": names[faces.labels[one]], "second": names[faces.labels[other]]})
+    if "user" in faces.table:
+        users = faces.table["user"].to_numpy()
+        labels["same_user"] = users[one] == users[other]
+    return labels
+
+
+def agreement_of_pairs(
+    pairs: pd.DataFrame, *, n_bootstrap: int = 2000, seed: int = 0
+) -> pd.DataFrame:
+    """Say how often two labels of the same image agree, and how much better than by chance.
+
+    Parameters
+    ----------
+    pairs : DataFrame
+        ``first`` and ``second``, names of classes, see `label_pairs` and `same_image_pairs`.
+    n_bootstrap : int
+        How many times the pairs are drawn anew with replacement for the interval of kappa.
+    seed : int
+        Of these draws.
+
+    Returns
+    -------
+    DataFrame
+        Rows ``agreement`` (the share of pairs with equal labels, 0..1, with the interval of Wilson
+        1927) and ``kappa`` (Cohen 1960: 1 for full agreement, 0 for what the frequencies of the
+        labels alone would give; percentile bootstrap), columns ``value``, ``low``, ``high`` (95%)
+        and ``n``. Kappa is NaN where both name a single class throughout.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is no pair, or a label is missing.
+
+    References
+    ----------
+    J. Cohen (1960), A coefficient of agreement for nominal scales, Educational and Psychological
+    Measurement 20(1).
+
+    Examples
+    --------
+    >>> pairs = pd.DataFrame({"first": list("aabb"), "second": list("aaba")})
+    >>> agreement_of_pairs(pairs)["value"].to_dict()
+    {'agreement': 0.75, 'kappa': 0.5}
+    """
+    if pairs.empty or pairs[["first", "second"]].isna().any(axis=None):
+        raise ConfigurationError(
+            f"{len(pairs)} pairs of labels, some missing: expected one or more, and both labels "
+            "of each"
+            if len(pairs)
+            else "no pairs of labels: expected one or more"
+        )
+    # Not at the top: it takes a second that whoever never asks for it should not wait.
+    from scipy.stats import binomtest
+
+    names = sorted({*pairs["first"], *pairs["second"]})
+    place = {name: position for position, name in enumerate(names)}
+    table = np.zeros((len(names), len(names)))
+    np.add.at(table, (pairs["first"].map(place), pairs["second"].map(place)), 1)
+    n, agreeing = len(pairs), int(np.trace(table))
+    share = binomtest(agreeing, n).proportion_ci(method="wilson")
+    # Kappa is a function of the table: its cells are drawn, which is the same as drawing pairs.
+    rng = np.random.default_rng(seed)
+    drawn = rng.multinomial(n, table.ravel() / n, size=n_bootstrap).reshape(-1, *table.shape)
+    kappas = _kappa(drawn)
+    low, high = (
+        np.nanpercentile(kappas, [2.5, 97.5]) if np.isfinite(kappas).any() else (np.nan, np.nan)
+    )
+    return pd.DataFrame(
+        {
+            "value": [agreeing / n, float(_kappa(table))],
+            "low": [share.low, low],
+            "high": [share.high, high],
+            "n": n,
+        },
+        index=["agreement", "kappa"],
+    )
+
+
+def _kappa(table: NDArray[Any]) -> NDArray[np.float64]:
+    """Return Cohen's kappa of tables of counts, shape (..., first, second)."""
+    total = table.sum((-2, -1))
+    observed = np.trace(table, axis1=-2, axis2=-1) / total
+    by_chance = (table.sum(-1) * table.sum(-2)).sum(-1) / total**2
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(by_chance < 1, (observed - by_chance) / (1 - by_chance), np.nan)
+
+
+def opinion_by_class(
+    faces: FaceDataset, probabilities: ArrayLike, class_names: Sequence[str]
+) -> pd.DataFrame:
+    """Say how often a network that learnt elsewhere sees what the label says.
+
+    It is no judge: it may be wrong itself, and on some classes it is. But it has not seen these
+    labels, so that where it is usually right, what it doubts is worth a look.
+
+    Parameters
+    ----------
+    faces : FaceDataset
+        Images of a class that the network does not know, or without a label, are left out.
+    probabilities : array_like of float, shape (n, len(class_names))
+        What the network says of each image.
+    class_names : sequence of str
+        The network's classes.
+
+    Returns
+    -------
+    DataFrame
+        A row for each class with images, and ``all``: ``n``, ``agrees`` (the share for which the
+        network's first choice is the label) with its 95% interval in ``agrees_low`` and
+        ``agrees_high`` (Wilson 1927), ``label_probability`` (the mean probability it gives the
+        label) and ``most_often`` (its most frequent choice). Shares lie in 0..1.
+
+    Raises
+    ------
+    ConfigurationError
+        If shapes do not fit, or no image has a class that the network knows.
+
+    Examples
+    --------
+    >>> from emohelpers import datasets
+    >>> faces = datasets.make_faces(4, seed=0, emotions=("fear", "neutral"))
+    >>> opinion_by_class(faces, [[0, 1.0]] * 4, ["fear", "neutral"]).loc["all", "most_often"]
+    'neutral'
+    """
+    from scipy.stats import binomtest
+
+    labels, shares = _known(faces, probabilities, class_names)
+    chosen = shares.argmax(axis=1)
+    of_label = shares[np.arange(len(labels)), labels]
+    rows = {}
+    for name in [*class_names, "all"]:
+        mine = labels == list(class_names).index(name) if name != "all" else labels >= 0
+        if not mine.any():
+            continue
+        right, n = int((chosen == labels)[mine].sum()), int(mine.sum())
+        interval = binomtest(right, n).proportion_ci(method="wilson")
+        rows[name] = {
+            "n": n,
+            "agrees": right / n,
+            "agrees_low": interval.low,
+            "agrees_high": interval.high,
+            "label_probability": float(of_label[mine].mean()),
+            "most_often": class_names[int(np.bincount(chosen[mine]).argmax())],
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("label")
+
+
+def _known(
+    faces: FaceDataset, probabilities: ArrayLike, class_names: Sequence[str]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the labels as the network numbers them, and its shares, of the images it can judge."""
+    shares = _checked(faces, probabilities, class_names)
+    places = [
+        list(class_names).index(name) if name in class_names else -1 for name in faces.class_names
+    ]
+    labels = np.array([*places, -1])[faces.labels]
+    if not (labels >= 0).any():
+        raise ConfigurationError(
+            f"the network knows {', '.join(class_names)}: expected images of some of them"
+        )
+    return labels[labels >= 0], shares[labels >= 0]
+
+
+def _checked(
+    faces: FaceDataset, probabilities: ArrayLike, class_names: Sequence[str]
+) -> NDArray[np.float64]:
+    shares = np.asarray(probabilities, dtype=np.float64)
+    if shares.shape != (len(faces), len(class_names)):
+        raise ConfigurationError(
+            f"probabilities of shape {shares.shape}: expected ({len(faces)}, {len(class_names)}), "
+            "images by classes of the network"
+        )
+    wrong = ~((shares >= 0).all(axis=1) & (np.abs(shares.sum(axis=1) - 1) < 1e-3))
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise ConfigurationError(
+            f"row {row} of the probabilities is {shares[row].tolist()}: expected 0 or more, with a "
+            "sum of 1"
+        )
+    return shares
+
+
+def consensus(
+    faces: FaceDataset,
+    probabilities: ArrayLike,
+    class_names: Sequence[str],
+    *,
+    pairs: pd.DataFrame | None = None,
+    sure: float = 0.5,
+) -> FaceDataset:
+    """Keep the labels that no other witness contradicts, and take away the others.
+
+    Witnesses of a label are the network, where it gives another class more than `sure`, and the
+    labels of copies of the image. A label that neither contradicts stays; otherwise there is none.
+    Nobody's label is replaced by a guess: the network would teach its own mistakes.
+
+    Parameters
+    ----------
+    faces : FaceDataset
+        With a label for each image.
+    probabilities : array_like of float, shape (n, len(class_names))
+        What a network says of each image that has not learnt from these labels. Labels of classes
+        that it does not know it can not contradict.
+    class_names : sequence of str
+        The network's classes.
+    pairs : DataFrame, optional
+        Positions of copies, ``first`` and ``second``, see `emohelpers.datasets.near_duplicates`.
+    sure : float
+        The probability of another class above which the network contradicts, in [0, 1].
+
+    Returns
+    -------
+    FaceDataset
+        The same images under the name ``<name>-consensus``, label -1 where there is none.
+
+    Raises
+    ------
+    ConfigurationError
+        If shapes do not fit, or `sure` is out of its range.
+    LabelError
+        If an image has no label, or the witnesses leave no label at all.
+
+    Examples
+    --------
+    >>> from emohelpers import datasets
+    >>> faces = datasets.make_faces(2, seed=0, emotions=("fear", "neutral"))
+    >>> consensus(faces, [[0.9, 0.1], [0.9, 0.1]], ["fear", "neutral"]).labels.tolist()
+    [-1, 0]
+    """
+    if not 0 <= sure <= 1:
+        raise ConfigurationError(f"sure={sure}: expected 0..1")
+    faces.check_labelled()
+    shares = _checked(faces, probabilities, class_names)
+    names = np.array(faces.class_names, dtype=object)[faces.labels]
+    choice = np.array(class_names, dtype=object)[shares.argmax(axis=1)]
+    judged = np.isin(names, np.array(class_names, dtype=object))
+    against = judged & (choice != names) & (shares.max(axis=1) > sure)
+    if pairs is not None:
+        one, other = pairs["first"].to_numpy(np.int64), pairs["second"].to_numpy(np.int64)
+        differ = faces.labels[one] != faces.labels[other]
+        against[np.concatenate([one[differ], other[differ]])] = True
+    if against.all():
+        raise LabelError(f"no label of {faces.name} is left: expected some that nobody contradicts")
+    labels = np.where(against, -1, faces.labels)
+    return replace(faces, name=f"{faces.name}-consensus", labels=labels)
