@@ -1,5 +1,7 @@
 """From a recipe to a trained network in a folder."""
 
+import hashlib
+import json
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
