@@ -72,17 +72,6 @@ STEPS: Mapping[str, Step] = {
         "a constant learning rate of .02 in place of the cosine with warm-up",
         {"schedule": "constant", "warmup": 0.0, "learning_rate": 0.02},
     ),
-    "no-standardising": Step(
-        "grey levels scaled to -1..1 in place of each image standardised",
-        {"network_options": {"standardise": False}},
-    ),
-    "no-light": Step(
-        "no changes of brightness and contrast, no erasing",
-        {"augmentation_options": {"brightness": 0, "contrast": 0, "erase": 0}},
-    ),
-    "stochastic-depth": Step(
-        "stochastic depth of .2", {"network_options": {"stochastic_depth": 0.2}}
-    ),
 }
 """The steps by name. ``all`` comes first: the others are compared with it."""
 
@@ -180,8 +169,8 @@ def changed(base: Recipe, name: str, step: Step) -> Recipe:
 
     Examples
     --------
-    >>> changed(BASE, "depth", STEPS["stochastic-depth"]).network_options
-    {'standardise': True, 'stochastic_depth': 0.2}
+    >>> changed(BASE, "cutmix", STEPS["cutmix"]).cutmix
+    1.0
     """
     fields: dict[str, Any] = {
         key: {**getattr(base, key), **value} if isinstance(value, Mapping) else value
