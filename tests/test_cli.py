@@ -219,7 +219,7 @@ MISTAKES = [
 def test_a_mistake_is_a_message_and_status_1(run, tmp_path, monkeypatch, arguments, words, as_json):
     monkeypatch.chdir(tmp_path)
     given = [damaged(tmp_path, *part) if isinstance(part, tuple) else part for part in arguments]
-    if as_json and arguments[0] in ("combine", "ablate"):
+    if as_json and arguments[0] in ("combine", "ablate", "imbalance"):
         pytest.skip(f"{arguments[0]} writes files and has no --json")
     done = run(*given, *(["--json"] if as_json else []))
     assert done.code == 1

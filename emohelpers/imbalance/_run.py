@@ -95,7 +95,8 @@ def run(
             "each"
         )
     directory = Path(directory)
-    _check_settings(directory, base, parts)
+    first = next(iter(ways))
+    _check_settings(directory, base, parts, features=network.name if network else f"own: {first}")
     if feature_ways is None:
         feature_ways = {name: step for name, step in ways.items() if not _LOSSES & set(step.fields)}
     pixels, features = [], []
@@ -112,7 +113,6 @@ def run(
                 verbose=verbose,
             )
         )
-        first = next(iter(ways))
         networks = [network or load_network(place / f"{first}-{seed}") for seed in seeds]
         place = directory / f"features-{number}"
         features.append(_over_features(part, place, base, feature_ways, networks, seeds))
@@ -137,7 +137,7 @@ def run(
             for name in known
         ]
         tables.append(table)
-    return pd.concat(tables, ignore_index=True).round({"cpu_seconds": 1})
+    return pd.concat(tables, ignore_index=True).round({"cpu_seconds": 2})
 
 
 def _places(
@@ -148,20 +148,23 @@ def _places(
             yield directory / f"{space}-{number}" / f"{name}-{seed}"
 
 
-def _check_settings(directory: Path, base: Recipe, parts: Sequence[FaceDataset]) -> None:
+def _check_settings(
+    directory: Path, base: Recipe, parts: Sequence[FaceDataset], *, features: str
+) -> None:
     """Refuse a folder whose trainings are others; note in a new one what they are."""
     settings = asdict(base) | {
+        "features": features,
         "parts": [
             [part.name, *(np.bincount(part.split(name).labels).tolist() for name in _SPLITS)]
             for part in parts
-        ]
+        ],
     }
     text = json.dumps(settings, indent=2) + "\n"
     path = directory / "settings.json"
     if path.exists() and path.read_text() != text:
         raise ConfigurationError(
-            f"{path} is of a comparison with another recipe or other images: continue it with the "
-            "same, or choose another directory"
+            f"{path} is of a comparison with another recipe, network or other images: continue it "
+            "with the same, or choose another directory"
         )
     directory.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
