@@ -16,8 +16,8 @@ MEGABYTE = 2**20
 
 
 def test_there_are_published_networks():
-    published = {"fer-baseline", "fer-compact", "fer-deeper", "ferplus-compact", "toy-baseline"}
-    assert published <= {folder.name for folder in FOLDERS}
+    seven = {"fer-baseline", "fer-deeper", "fer-compact", "fer-large", "fer-ensemble"}
+    assert seven | {"ferplus-compact", "toy-baseline"} <= {folder.name for folder in FOLDERS}
 
 
 def test_the_default_network_is_small_and_travels_in_the_wheel():
@@ -75,6 +75,10 @@ LABELS, VOTES = {"labels": "utkface_expression_dev.csv"}, {"votes": "ferplus.csv
         ("fer-compact", *FER, {}, 0.0, 2),
         ("fer-deeper", *FER, {}, 0.0, 1),
         ("fer-deeper", *FER, {}, 0.0, 2),
+        ("fer-ensemble", *FER, {}, 0.0, 1),
+        ("fer-ensemble", *FER, {}, 0.0, 2),
+        ("fer-large", *FER, {}, 0.0, 1),
+        ("fer-large", *FER, {}, 0.0, 2),
         ("ferplus-compact", *FER, VOTES, 0.0, 1),
         ("ferplus-compact", *FER, VOTES, 0.0, 2),
         ("toy-baseline", *FER, {}, 0.0, 1),
