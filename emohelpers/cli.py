@@ -136,26 +136,38 @@ def train(
 
 @app.command()
 def ablate(
-    data: Annotated[Path, typer.Option(help="Where FER2013 lies.")],
-    votes: Annotated[Path, typer.Option(help="The FER+ votes.")],
+    data: Annotated[Path, typer.Option(help="Where the data set lies.")],
+    study: Annotated[
+        str, typer.Argument(help="fer-compact (on FER2013) or eight-emotions.")
+    ] = "fer-compact",
+    votes: Annotated[Path | None, typer.Option(help="The FER+ votes, for fer-compact.")] = None,
     out: Annotated[Path | None, typer.Option(help="The CSV to write.")] = None,
-    runs: Annotated[Path, typer.Option(help="A folder for the trainings.")] = Path("runs/ablation"),
+    runs: Annotated[
+        Path | None, typer.Option(help="A folder for the trainings [runs/ablation-STUDY].")
+    ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Trainings of each step.")] = 3,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Of each training [5].")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Of each training, in place of the study's.")
+    ] = None,
     only: Annotated[
         list[str] | None, typer.Option(help="Train these steps only; goes without --out.")
     ] = None,
     precision: Annotated[str, typer.Option(help="As in 'train'.")] = "float32",
     cache: CACHE = None,
 ) -> None:
-    """Measure what each step of fer-compact's training is worth; goes on where it was stopped."""
+    """Measure what each step of a training is worth; goes on where it was stopped."""
     from emohelpers import ablation
     from emohelpers.errors import ConfigurationError
 
-    unknown = set(only or []) - set(ablation.STEPS)
+    if study not in ablation.STUDIES:
+        raise ConfigurationError(
+            f"no study {study!r}: expected one of {', '.join(ablation.STUDIES)}"
+        )
+    steps = ablation.STUDIES[study].steps
+    unknown = set(only or []) - set(steps)
     if unknown:
         raise ConfigurationError(
-            f"no step {', '.join(sorted(unknown))}: expected some of {', '.join(ablation.STEPS)}"
+            f"no step {', '.join(sorted(unknown))}: expected some of {', '.join(steps)}"
         )
     if bool(out) == bool(only):
         raise ConfigurationError(
@@ -165,8 +177,9 @@ def ablate(
         out.parent.mkdir(parents=True, exist_ok=True)
     table = ablation.run(
         data,
-        directory=runs,
-        steps={name: step for name, step in ablation.STEPS.items() if not only or name in only},
+        directory=runs or Path("runs") / f"ablation-{study}",
+        base=ablation.STUDIES[study].base,
+        steps={name: step for name, step in steps.items() if not only or name in only},
         seeds=range(seeds),
         epochs=epochs,
         votes=votes,

@@ -2,12 +2,14 @@
 
 from dataclasses import fields, replace
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import balanced_accuracy_score, recall_score
 
 from emohelpers import ablation
+from emohelpers.datasets import assign_fold, load
 from emohelpers.errors import ConfigurationError
 from emohelpers.recipes import Recipe
 
@@ -22,20 +24,22 @@ TINY = replace(
 )
 
 
-def test_every_step_changes_the_recipe_and_only_what_it_names():
+@pytest.mark.parametrize("study", ablation.STUDIES)
+def test_every_step_changes_the_recipe_and_only_what_it_names(study):
+    base, steps = ablation.STUDIES[study].base, ablation.STUDIES[study].steps
     names = {field.name for field in fields(Recipe)}
-    for name, step in ablation.STEPS.items():
-        recipe = ablation.changed(ablation.BASE, name, step)
+    for name, step in steps.items():
+        recipe = ablation.changed(base, name, step)
         assert set(step.fields) <= names
         different = {
             field
             for field in names - {"name"}
-            if getattr(recipe, field) != getattr(ablation.BASE, field)
+            if getattr(recipe, field) != getattr(base, field)
         }
         assert different == set(step.fields), name
         assert recipe.name == f"ablation-{name}"
-    assert next(iter(ablation.STEPS)) == "all"
-    assert len(ablation.STEPS) > 8
+    assert next(iter(steps)) == "all"
+    assert len(steps) > 7
 
 
 def test_it_trains_each_step_and_seed_once_and_goes_on_where_it_stopped(tmp_path):
@@ -63,6 +67,27 @@ def test_it_trains_each_step_and_seed_once_and_goes_on_where_it_stopped(tmp_path
     # Nothing that was trained in another way is passed off as what is asked for.
     with pytest.raises(ConfigurationError, match="another network"):
         ablation.run(None, steps={"all": steps["all"]}, **{**options, "epochs": 2})
+
+
+def test_with_a_network_for_each_fold_every_image_is_scored_by_a_stranger(tmp_path):
+    base = replace(TINY, votes=0.0, expected_labels=False, folds=2, each_fold=True)
+    steps = {"all": ablation.Step(""), "by-image": ablation.Step("", {"split_by": None})}
+    options = {"base": base, "directory": tmp_path, "epochs": 1, "verbose": 0}
+    table = ablation.run(None, steps=steps, seeds=(0,), **options)
+    assert table["images"].tolist() == [120, 120]
+    faces = load("toyfaces", n=120, size=24)
+    for row, by in ((0, "person"), (1, None)):
+        right = np.zeros(120, bool)
+        for fold in (1, 2):
+            scored = assign_fold(faces, fold, folds=2, by=by).table["split"].eq("test").to_numpy()
+            directory = tmp_path / f"{table['step'][row]}-0" / f"fold-{fold}"
+            model = keras.models.load_model(directory / "model.keras")
+            answers = model.predict(faces.images[scored], verbose=0).argmax(axis=1)
+            right[scored] = answers == faces.labels[scored]
+        assert table["accuracy"][row] == pytest.approx(right.mean(), abs=1e-4)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.npy")}
+    pd.testing.assert_frame_equal(ablation.run(None, steps=steps, seeds=(0,), **options), table)
+    assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.npy")}
 
 
 def test_the_interval_of_a_difference_covers_the_truth():

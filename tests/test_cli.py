@@ -201,6 +201,7 @@ MISTAKES = [
         "no step luck: expected some of all, no-geometry",
     ),
     (["ablate", "--data", "x", "--votes", "y"], "expected --out, the CSV to write, or steps"),
+    (["ablate", "ten", "--data", "x", "--out", "z"], "no study 'ten': expected one of fer-compact"),
     (["imbalance", "utkface", "--out", "x"], "no data set utkface: expected some of fer2013"),
     (
         ["imbalance", "toyfaces", "--out", "x", "--only", "luck"],

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from emohelpers.ablation._compare import compare
+from emohelpers.ablation._compare import compare, compare_classes
 from emohelpers.ablation._steps import BASE, STEPS, Step, changed
-from emohelpers.datasets import FaceDataset
+from emohelpers.datasets import FaceDataset, load
 from emohelpers.errors import ConfigurationError
 from emohelpers.publishing._files import read_recipe
 from emohelpers.recipes import Recipe, settings, train
@@ -33,7 +33,10 @@ def run(
     cache: str | Path | None = None,
     verbose: int | str = "auto",
 ) -> pd.DataFrame:
-    """Train every step with every seed and compare them on the validation split.
+    """Train every step with every seed and compare them on images that they have not seen.
+
+    Those are the validation split, or of a recipe with ``each_fold`` all images, each scored by the
+    network that was trained without its person.
 
     Started again with the same arguments it goes on where it was stopped; trainings that are done
     are not repeated. Several processes may share the work if each has other steps or seeds.
@@ -58,7 +61,8 @@ def run(
     Returns
     -------
     DataFrame
-        See `compare`, with ``change``, ``seeds`` and ``epochs`` after ``step``.
+        See `compare`, with ``change``, ``seeds`` and ``epochs`` after ``step``; with ``each_fold``
+        see `compare_classes`, with ``images`` after these.
 
     Raises
     ------
@@ -78,10 +82,17 @@ def run(
         cache=cache,
         verbose=verbose,
     )
-    table = compare(correct)
+    if base.each_fold:
+        faces = load(base.dataset, path, size=base.size, cache=cache, **base.dataset_options)
+        labels = faces.keep_classes(base.emotions).labels
+        table = compare_classes(correct, labels, base.emotions)
+        table.insert(1, "images", len(labels))
+    else:
+        table = compare(correct)
+    recipes = [changed(base, name, step) for name, step in steps.items()]
     table.insert(1, "change", [step.change for step in steps.values()])
     table.insert(2, "seeds", len(seeds))
-    table.insert(3, "epochs", epochs or base.epochs)
+    table.insert(3, "epochs", [epochs or recipe.epochs for recipe in recipes])
     return table
 
 
@@ -95,7 +106,7 @@ def results(
     faces: FaceDataset | None = None,
     **options: Any,
 ) -> dict[str, NDArray[np.bool_]]:
-    """Train every step with every seed, and say of each validation image who gets it right.
+    """Train every step with every seed, and say of each image to be scored who gets it right.
 
     Parameters
     ----------
@@ -196,15 +207,18 @@ def _correct(
     faces: FaceDataset | None = None,
     **options: Any,
 ) -> NDArray[np.bool_]:
-    """Train if need be; return which validation images the network gets right, shape (n,)."""
+    """Train if need be; return which images to be scored the network gets right, shape (n,)."""
 
     def make() -> NDArray[np.bool_]:
-        from emohelpers import evaluation
+        from emohelpers import evaluation, publishing
 
         saved = train(recipe, path, directory=directory, faces=faces, **options)
         known = faces
         if known is None:
             known = _faces(saved, path, votes=options.get("votes"), cache=options.get("cache"))
+        if recipe.each_fold:
+            answers = publishing.predict_out_of_fold(saved, known)
+            return answers.argmax(axis=1) == known.labels
         scored = known.split("validation")
         return evaluation.predict(saved.model, scored.images).argmax(axis=1) == scored.labels
 

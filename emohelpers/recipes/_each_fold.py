@@ -1,6 +1,6 @@
 """A network for each fold, and their average."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ def train_each_fold(
     that has not seen it.
     """
     from emohelpers import models, publishing
-    from emohelpers.recipes._train import train
+    from emohelpers.recipes._train import settings, train
 
     if recipe.folds < 2:
         raise ConfigurationError(
@@ -59,12 +59,7 @@ def train_each_fold(
         histories.append(pd.read_csv(place / "history.csv").assign(fold=fold))
     saved = publishing.save(
         models.average(members),
-        {
-            **asdict(recipe),
-            "epochs": recipe.epochs if epochs is None else epochs,
-            "precision": precision,
-            "seed": seed,
-        },
+        settings(recipe, epochs=epochs, precision=precision, seed=seed),
         directory=directory,
         half=half,
     )

@@ -178,7 +178,7 @@ def settings(
         "epochs": recipe.epochs if epochs is None else epochs,
         "precision": precision,
         "seed": seed,
-        **({"fold": fold} if recipe.folds else {}),
+        **({"fold": fold} if recipe.folds and not recipe.each_fold else {}),
     }
 
 
