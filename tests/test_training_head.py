@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from scipy.stats import multivariate_normal
 
 from emohelpers import datasets, evaluation, models, training
 from emohelpers.errors import ConfigurationError
@@ -81,9 +82,46 @@ def test_it_works_on_a_published_backbone_with_frozen_blocks():
     assert (answers == data.labels).mean() > 2 * largest
 
 
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_discriminant_analysis_is_the_posterior_of_gaussians_with_one_covariance(n_classes):
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(n_classes), [200, 9, 40, 15][:n_classes])
+    features = rng.normal(size=(len(labels), 5)) @ rng.normal(size=(5, 5)) + 3 * labels[:, None]
+    kernel, bias = training.discriminant_analysis(features, labels, n_classes, shrinkage=0.3)
+    spread = features.std(axis=0)
+    parts = [(features / spread)[labels == label] for label in range(n_classes)]
+    shared = np.zeros((5, 5))
+    for part in parts:
+        own = np.cov(part.T, bias=True)
+        # Each covariance is drawn towards the identity by itself, and each class counts alike.
+        shared += (0.7 * own + 0.3 * np.eye(5) * np.trace(own) / 5) / n_classes
+    densities = [
+        multivariate_normal(part.mean(axis=0), shared).pdf(features / spread) for part in parts
+    ]
+    expected = np.stack(densities, axis=1) / np.sum(densities, axis=0)[:, None]
+    logits = features @ kernel + bias
+    odds = np.exp(logits - logits.max(1, keepdims=True))
+    np.testing.assert_allclose(odds / odds.sum(1, keepdims=True), expected, atol=1e-6)
+
+
+def test_by_discriminant_analysis_the_head_is_that_of_the_function():
+    data, model = faces(emotions={"neutral": 0.8, "happiness": 0.2}), network(2)
+    features = training.fit_head(model, data, method="lda")
+    kernel, bias = training.discriminant_analysis(features, data.labels, 2)
+    np.testing.assert_allclose(model.layers[-1].get_weights()[0], kernel, rtol=1e-5)
+    np.testing.assert_allclose(model.layers[-1].get_weights()[1], bias, rtol=1e-5)
+
+
+@pytest.mark.parametrize("shrinkage", [-0.1, 1.1, float("nan")])
+def test_a_shrinkage_out_of_range_is_refused(shrinkage):
+    with pytest.raises(ConfigurationError, match="expected 0 to 1"):
+        training.discriminant_analysis(np.eye(4), [0, 0, 1, 1], 2, shrinkage=shrinkage)
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
+        ({"method": "forest"}, "method='forest': expected 'regression' or 'lda'"),
         ({"penalty": 0}, "penalty=0: expected a number above 0"),
         ({"penalty": float("nan")}, "penalty=nan"),
         ({"train": faces(emotions=("anger", "neutral"))}, "2 classes and 3 outputs"),
@@ -94,7 +132,7 @@ def test_it_works_on_a_published_backbone_with_frozen_blocks():
 def test_what_does_not_fit_is_refused(change, said):
     train = change.get("train", faces())
     with pytest.raises(ConfigurationError, match=said):
-        training.fit_head(network(3), train, penalty=change.get("penalty", 1.0))
+        training.fit_head(network(3), **{"train": train, "penalty": 1.0, **change})
 
 
 def test_images_without_a_label_are_refused():

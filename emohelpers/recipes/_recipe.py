@@ -96,6 +96,9 @@ class Recipe:
         See `emohelpers.training.fit`.
     monitor : str
         What chooses the best epoch, ``"val_accuracy"`` or ``"val_loss"``.
+    head : str, optional
+        How the last layer is fitted again after training, to the training images as they are:
+        ``"lda"``, see `emohelpers.training.fit_head`.
     odds : mapping of str to float, or "balanced"
         What the odds of some emotions are multiplied by after training, see
         `emohelpers.training.multiply_odds`. ``"balanced"`` takes the inverse of each one's share
@@ -147,5 +150,6 @@ class Recipe:
     patience: int = 0
     steps_per_epoch: int | None = None
     monitor: str = "val_accuracy"
+    head: str | None = None
     odds: Mapping[str, float] | str = field(default_factory=dict)
     reported: Mapping[str, float] = field(default_factory=dict)

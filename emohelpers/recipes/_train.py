@@ -159,6 +159,8 @@ def train(
         seed=seed,
         verbose=verbose,
     )
+    if recipe.head is not None:
+        training.fit_head(model, found, method=recipe.head)
     if factors is not None:
         training.multiply_odds(model, factors)
     return publishing.save(

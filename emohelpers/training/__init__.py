@@ -2,7 +2,7 @@
 
 from emohelpers.training._batches import mix
 from emohelpers.training._fit import fit
-from emohelpers.training._head import fit_head, softmax_regression
+from emohelpers.training._head import discriminant_analysis, fit_head, softmax_regression
 from emohelpers.training._odds import multiply_odds
 from emohelpers.training._rates import rates_by_depth
 from emohelpers.training._recorder import HISTORY_COLUMNS

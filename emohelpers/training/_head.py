@@ -11,10 +11,12 @@ from emohelpers import models
 from emohelpers.datasets import FaceDataset
 from emohelpers.errors import ConfigurationError
 
-__all__ = ["fit_head", "softmax_regression"]
+__all__ = ["discriminant_analysis", "fit_head", "softmax_regression"]
 
 
-def fit_head(model: Any, train: FaceDataset, *, penalty: float = 30.0) -> np.ndarray:
+def fit_head(
+    model: Any, train: FaceDataset, *, penalty: float = 30.0, method: str = "regression"
+) -> np.ndarray:
     """Fit the last layer of a network to new images, and no other (feature extraction).
 
     Where nothing below changes, what arrives at the last layer is the same in each epoch: it is
@@ -34,6 +36,9 @@ def fit_head(model: Any, train: FaceDataset, *, penalty: float = 30.0) -> np.nda
         is made less likely than any other.
     penalty : float
         See `softmax_regression`.
+    method : str
+        ``"regression"``, or ``"lda"``: by `discriminant_analysis`, as if all classes were equally
+        frequent.
 
     Returns
     -------
@@ -43,7 +48,7 @@ def fit_head(model: Any, train: FaceDataset, *, penalty: float = 30.0) -> np.nda
     Raises
     ------
     ConfigurationError
-        If data and model do not fit, or the penalty is not above 0.
+        If data and model do not fit, the penalty is not above 0 or the method not known.
 
     Examples
     --------
@@ -69,8 +74,14 @@ def fit_head(model: Any, train: FaceDataset, *, penalty: float = 30.0) -> np.nda
         )
     _check_labels(train.labels, head.units)
     _check_penalty(penalty)
+    if method not in ("regression", "lda"):
+        raise ConfigurationError(f"method={method!r}: expected 'regression' or 'lda'")
     features = models.features(model, train.images)
-    head.set_weights(softmax_regression(features, train.labels, head.units, penalty=penalty))
+    if method == "lda":
+        weights = discriminant_analysis(features, train.labels, head.units)
+    else:
+        weights = softmax_regression(features, train.labels, head.units, penalty=penalty)
+    head.set_weights(weights)
     return features
 
 
@@ -121,14 +132,7 @@ def softmax_regression(
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
 
-    # In float64, so that where it ends hardly depends on the order in which a machine adds.
-    given, found = np.asarray(features, dtype=np.float64), np.asarray(labels)
-    if given.ndim != 2 or found.shape != (len(given),):
-        raise ConfigurationError(
-            f"features of shape {given.shape}, labels of shape {found.shape}: expected "
-            "(n, n_features) and (n,)"
-        )
-    present = _check_labels(found, n_classes)
+    given, found, present = _checked(features, labels, n_classes)
     _check_penalty(penalty)
     weights = None
     if class_weights is not None:
@@ -145,16 +149,87 @@ def softmax_regression(
     regression = LogisticRegression(
         C=(2 if len(present) == 2 else 1) / penalty, max_iter=10_000, tol=1e-6
     ).fit(standardised, found, sample_weight=weights)
-    slopes, intercepts = regression.coef_, regression.intercept_
+    return _layer(regression, scaler, present, n_classes, n_images=len(given))
+
+
+def discriminant_analysis(
+    features: ArrayLike, labels: ArrayLike, n_classes: int, *, shrinkage: float = 0.1
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Fit a softmax layer to features by the means of the classes: linear discriminant analysis.
+
+    Each class has a mean of its own, and all share one covariance, the average of those of the
+    classes. A class of nine images has to tell little more than its mean: where classes are very
+    rare, that is steadier than `softmax_regression` with class weights. The layer answers as if all
+    classes were equally frequent.
+
+    Parameters
+    ----------
+    features, labels, n_classes
+        See `softmax_regression`.
+    shrinkage : float
+        How far the covariance of the features, each of variance 1, is drawn towards a multiple of
+        the identity, in 0..1 (Ledoit and Wolf 2004, doi:10.1016/S0047-259X(03)00096-4).
+
+    Returns
+    -------
+    ndarray of float, shape (n_features, n_classes)
+        The layer's kernel.
+    ndarray of float, shape (n_classes,)
+        Its bias. ``softmax(features @ kernel + bias)`` are the probabilities.
+
+    Raises
+    ------
+    ConfigurationError
+        If shapes or labels do not fit, or `shrinkage` is out of its range.
+
+    Examples
+    --------
+    >>> kernel, bias = discriminant_analysis([[0.0], [1.0], [3.0], [4.0]], [0, 0, 1, 1], 2)
+    >>> (np.array([[1.9], [2.1]]) @ kernel + bias).argmax(axis=1).tolist()
+    [0, 1]
+    """
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+    from sklearn.preprocessing import StandardScaler
+
+    given, found, present = _checked(features, labels, n_classes)
+    if not 0 <= shrinkage <= 1:
+        raise ConfigurationError(f"shrinkage={shrinkage}: expected 0 to 1")
+    scaler = StandardScaler()
+    analysis = LinearDiscriminantAnalysis(
+        solver="lsqr", shrinkage=shrinkage, priors=[1 / len(present)] * len(present)
+    ).fit(scaler.fit_transform(given), found)
+    return _layer(analysis, scaler, present, n_classes, n_images=len(given))
+
+
+def _checked(
+    features: ArrayLike, labels: ArrayLike, n_classes: int
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return features, labels and the classes of which there are images, if they fit."""
+    # In float64, so that where a fit ends hardly depends on the order in which a machine adds.
+    given, found = np.asarray(features, dtype=np.float64), np.asarray(labels)
+    if given.ndim != 2 or found.shape != (len(given),):
+        raise ConfigurationError(
+            f"features of shape {given.shape}, labels of shape {found.shape}: expected "
+            "(n, n_features) and (n,)"
+        )
+    return given, found, _check_labels(found, n_classes)
+
+
+def _layer(
+    fitted: Any, scaler: Any, present: NDArray[np.int64], n_classes: int, *, n_images: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Turn a linear classifier of standardised features into a softmax layer of the features."""
+    slopes, intercepts = fitted.coef_, fitted.intercept_
     if len(present) == 2:
+        # It has one set of weights for two classes.
         slopes = np.concatenate([-slopes, slopes]) / 2
         intercepts = np.concatenate([-intercepts, intercepts]) / 2
-    kernel, bias = np.zeros((given.shape[1], n_classes)), np.zeros(n_classes)
+    kernel, bias = np.zeros((slopes.shape[1], n_classes)), np.zeros(n_classes)
     kernel[:, present] = (slopes / scaler.scale_).T
     bias[present] = intercepts - (slopes / scaler.scale_) @ scaler.mean_
     absent = np.setdiff1d(np.arange(n_classes), present)
     # As if half an image of it had been there. Much less, and fine-tuning could not bring it back.
-    bias[absent] = bias[present].min() - np.log(2 * len(given))
+    bias[absent] = bias[present].min() - np.log(2 * n_images)
     return kernel, bias
 
 
