@@ -33,6 +33,13 @@ def _print_json(content: dict[str, Any]) -> None:
     typer.echo(json.dumps(content, allow_nan=False))
 
 
+def _write_table(table: Any, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    table.to_csv(temporary, index=False, lineterminator="\n")
+    temporary.replace(path)
+
+
 @app.command("list")
 def list_sources(*, as_json: Json = False) -> None:
     """Say of each data set what it is, its licence, how it is had and whether it is here."""
@@ -142,14 +149,14 @@ def label_source(
     out: Annotated[Path, typer.Option(help="The CSV of labels to write.")],
     network: Annotated[
         str, typer.Option(help="A published network that proposes, or ./FOLDER of one.")
-    ] = "fer-compact",
+    ] = "ferplus-compact",
     precision: Annotated[
         float, typer.Option(help="The share of proposals kept that is to be right.")
-    ] = 0.95,
+    ] = 0.98,
     total: Annotated[int, typer.Option(min=1, help="How many faces at most.")] = 2000,
     crop: Annotated[
         float, typer.Option(help="The share of the side to cut off at each edge.")
-    ] = 0.07,
+    ] = 0.1,
     force: Annotated[bool, typer.Option("--force", help="Replace OUT if it is there.")] = False,
     cache: Annotated[Path | None, typer.Option(help="The folder of all caches.")] = None,
     as_json: Json = False,
@@ -177,11 +184,7 @@ def label_source(
         )
     except EmohelpersError as error:
         _fail(error)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    written = chosen[["file", "expression", "confidence"]].round({"confidence": 3})
-    temporary = out.with_name(f".{out.name}.tmp")
-    written.to_csv(temporary, index=False, lineterminator="\n")
-    temporary.replace(out)
+    _write_table(chosen[["file", "expression", "confidence"]].round({"confidence": 3}), out)
     # One class tells of the other: a cell has as many of each.
     cells = chosen.groupby(list(labelling.GROUPS), observed=True).size()
     if as_json:
@@ -208,3 +211,49 @@ def label_source(
     )
     typer.echo(cells.unstack("gender", fill_value=0).to_string())
     typer.echo(f"Written to {out}.")
+
+
+@app.command("agreement")
+def measure_agreement(
+    name: Annotated[str, typer.Argument(help="facial_expressions, which has two legends.")],
+    *,
+    data: Annotated[
+        Path | None, typer.Option(help="Where it lies; by default where fetch would put it.")
+    ] = None,
+    second: Annotated[
+        str, typer.Option(help="The name of the CSV that labels some of the images again.")
+    ] = "500_picts_satz.csv",
+    network: Annotated[
+        str, typer.Option(help="The published network asked for its opinion, or ./FOLDER of one.")
+    ] = "ferplus-compact",
+    features: Annotated[
+        str, typer.Option(help="The one whose features are learned from; another than NETWORK.")
+    ] = "fer-compact",
+    out: Annotated[Path | None, typer.Option(help="The CSV to write.")] = None,
+    cache: Annotated[Path | None, typer.Option(help="The folder of all caches.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure how far labels can be trusted that one person gave to each image.
+
+    By a second legend, by copies of a photograph, by a network that learnt elsewhere, and by what
+    is gained if only labels are learned from that no such witness contradicts.
+    """
+    from emohelpers import labellers
+
+    try:
+        if name != "facial_expressions":
+            raise ConfigurationError(
+                f"{name}: expected facial_expressions, the source with two legends"
+            )
+        table = labellers.study_facial_expressions(
+            data, second=second, network=network, features=features, cache=cache
+        )
+    except EmohelpersError as error:
+        _fail(error)
+    if out is not None:
+        _write_table(table, out)
+    if as_json:
+        rows = table.astype(object).where(table.notna(), None).to_dict("records")
+        _print_json({"figures": rows, "file": str(out) if out else None})
+        return
+    typer.echo(table.to_string(index=False, float_format="{:.3f}".format))

@@ -128,9 +128,14 @@ def train(
     if as_json:
         typer.echo(json.dumps(result))
         return
+    how = (
+        f"best of {result['epochs']} epochs {result['best_epoch']}"
+        if result["best_epoch"]
+        else "its last layer fitted"
+    )
     typer.echo(
-        f"{directory}: {result['parameters']:,} parameters, best of {result['epochs']} epochs "
-        f"{result['best_epoch']} with validation accuracy {result['val_accuracy']:.4f}"
+        f"{directory}: {result['parameters']:,} parameters, {how} with validation accuracy "
+        f"{result['val_accuracy']:.4f}"
     )
 
 

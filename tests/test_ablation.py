@@ -32,9 +32,7 @@ def test_every_step_changes_the_recipe_and_only_what_it_names(study):
         recipe = ablation.changed(base, name, step)
         assert set(step.fields) <= names
         different = {
-            field
-            for field in names - {"name"}
-            if getattr(recipe, field) != getattr(base, field)
+            field for field in names - {"name"} if getattr(recipe, field) != getattr(base, field)
         }
         assert different == set(step.fields), name
         assert recipe.name == f"ablation-{name}"

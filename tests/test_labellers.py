@@ -61,6 +61,15 @@ def test_where_all_say_one_thing_kappa_says_nothing():
     assert table.loc["kappa"][["value", "low", "high"]].isna().all()
 
 
+def test_where_all_agree_nothing_tells_how_far_kappa_could_be_off():
+    table = labellers.agreement_of_pairs(
+        pd.DataFrame({"first": list("aab"), "second": list("aab")})
+    )
+    assert table["value"].tolist() == [1, 1]
+    assert table.loc["kappa", ["low", "high"]].isna().all()
+    assert table.loc["agreement", "low"] < 0.5  # Wilson: three in three may be luck
+
+
 @pytest.mark.parametrize("rows", [[], [("a", None)]])
 def test_pairs_have_to_be_there_and_whole(rows):
     with pytest.raises(ConfigurationError, match="pairs of labels"):
@@ -93,6 +102,13 @@ def test_copies_are_set_side_by_side_with_who_labelled_them():
     words = words_of(faces)
     assert pairs["first"].tolist() == [words[0], words[1]]
     assert pairs["second"].tolist() == [words[2], words[30]]
+    # Nobody named is not one person.
+    table = table.assign(user=["", "", "u"] + ["v"] * 37)
+    pairs = labellers.same_image_pairs(
+        dataclasses.replace(faces, table=table), pd.DataFrame({"first": [0, 2], "second": [1, 3]})
+    )
+    assert pairs["same_user"].isna().tolist() == [True, False]
+    assert not pairs["same_user"][1]
 
 
 def test_a_networks_opinion_is_counted_by_label():

@@ -139,3 +139,38 @@ def test_networks_of_other_shapes_have_no_average():
         models.average([network(), models.baseline_cnn((24, 24, 1), 2, filters=(2, 2, 2), units=4)])
     with pytest.raises(ConfigurationError, match="two or more"):
         models.average([network()])
+
+
+def test_networks_that_differ_in_their_last_layer_share_the_rest(tmp_path):
+    parts = []
+    for seed in (0, 1, 2):
+        keras.utils.set_random_seed(seed)
+        parts.append(
+            models.transfer((48, 48, 1), 4, weights="fer-baseline", freeze="all", dropout=0.1)
+        )
+    together = models.average(parts)
+    assert together.count_params() < parts[0].count_params() + 3 * (128 * 4 + 4)
+    pixels = datasets.make_faces(8, seed=0).images
+    apart = [evaluation.predict(part, pixels) for part in parts]
+    np.testing.assert_allclose(
+        evaluation.predict(together, pixels), np.mean(apart, axis=0), atol=1e-6
+    )
+    publishing.save(together, recipe("together"), directory=tmp_path)
+    read = keras.models.load_model(tmp_path / "model.keras")
+    for number, answers in enumerate(apart, start=1):
+        member = models.member(read, number)
+        np.testing.assert_allclose(evaluation.predict(member, pixels), answers, atol=1e-6)
+    with pytest.raises(ConfigurationError, match="no member 4"):
+        models.member(read, 4)
+
+
+def test_networks_that_differ_below_their_last_layer_stay_whole():
+    parts = [network(0), network(1)]
+    together = models.average(parts)
+    assert together.count_params() == 2 * parts[0].count_params()
+    for number, part in enumerate(parts, start=1):
+        np.testing.assert_allclose(
+            evaluation.predict(models.member(together, number), images()),
+            evaluation.predict(part, images()),
+            atol=1e-6,
+        )

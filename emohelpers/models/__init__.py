@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from emohelpers.models._alexnet import alexnet
-from emohelpers.models._average import average
+from emohelpers.models._average import average, member
 from emohelpers.models._compiled import compiled
 from emohelpers.models._features import features
 from emohelpers.models._layers import FusedBatchNormalization, portable, precision
@@ -30,6 +30,7 @@ __all__ = [
     "compiled",
     "deeper_cnn",
     "features",
+    "member",
     "portable",
     "precision",
     "residual_cnn",

@@ -4,14 +4,18 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
 from emohelpers.errors import ConfigurationError
 
-__all__ = ["average"]
+__all__ = ["average", "member"]
 
 
 def average(networks: Sequence[Any]) -> Any:
     """Return a network that gives the mean of several networks' outputs.
+
+    Networks that differ in a last dense layer alone, as those of a frozen backbone do, share the
+    rest: it is computed and stored once.
 
     Parameters
     ----------
@@ -21,7 +25,7 @@ def average(networks: Sequence[Any]) -> Any:
     Returns
     -------
     keras.Model
-        Shares their weights.
+        Shares the weights of the first; those of the others as well, but for last layers alone.
 
     Raises
     ------
@@ -46,10 +50,78 @@ def average(networks: Sequence[Any]) -> Any:
             "more with the same input and output"
         )
     inputs = keras.Input(networks[0].input_shape[1:], name="pixels")
-    # Networks of one builder share its name, which must not stand twice in a network.
-    parts = [
-        keras.Model(network.inputs, network.outputs[0], name=f"member{number}")
-        for number, network in enumerate(networks, start=1)
-    ]
-    mean = keras.layers.Average(name="mean", dtype="float32")([part(inputs) for part in parts])
+    if _differ_in_last_layer(networks):
+        below = keras.Model(networks[0].inputs, networks[0].layers[-1].input, name="below")
+        inputs_of_parts, heads = below(inputs), [network.layers[-1] for network in networks]
+        parts = [
+            keras.layers.Dense.from_config({**head.get_config(), "name": f"member{number}"})
+            for number, head in enumerate(heads, start=1)
+        ]
+    else:
+        # Networks of one builder share its name, which must not stand twice in a network.
+        inputs_of_parts, heads = inputs, []
+        parts = [
+            keras.Model(network.inputs, network.outputs[0], name=f"member{number}")
+            for number, network in enumerate(networks, start=1)
+        ]
+    outputs = [part(inputs_of_parts) for part in parts]
+    for part, head in zip(parts, heads, strict=False):
+        part.set_weights(head.get_weights())
+    mean = keras.layers.Average(name="mean", dtype="float32")(outputs)
     return keras.Model(inputs, mean, name="average")
+
+
+def member(network: Any, number: int) -> Any:
+    """Return one of the networks that `average` put together.
+
+    Parameters
+    ----------
+    network : keras.Model
+        What `average` returned, or such a network from a file.
+    number : int
+        From 1, in their order.
+
+    Returns
+    -------
+    keras.Model
+        Shares its weights.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is no such member.
+    """
+    names = [layer.name for layer in network.layers]
+    if f"member{number}" not in names:
+        raise ConfigurationError(
+            f"{network.name} has no member {number}: expected the average of as many networks"
+        )
+    layer = network.get_layer(f"member{number}")
+    if isinstance(layer, keras.Model):
+        return layer
+    return keras.Model(network.inputs, layer.output, name=layer.name)
+
+
+def _differ_in_last_layer(networks: Sequence[Any]) -> bool:
+    """Say whether all have the same layers and weights but for a dense layer at the end."""
+    first, *others = networks
+    if not all(isinstance(network.layers[-1], keras.layers.Dense) for network in networks):
+        return False
+    below = first.get_config()["layers"][:-1]
+    return all(
+        other.get_config()["layers"][:-1] == below
+        and all(
+            np.array_equal(ours, theirs)
+            for ours, theirs in zip(_below(first), _below(other), strict=True)
+        )
+        for other in others
+    )
+
+
+def _below(network: Any) -> list[Any]:
+    last = {id(variable) for variable in network.layers[-1].weights}
+    return [
+        keras.ops.convert_to_numpy(variable)
+        for variable in network.weights
+        if id(variable) not in last
+    ]

@@ -71,6 +71,7 @@ _OWN_BLOCKS = {
     "separable_cnn": r"_conv(\d)",
 }
 
+_NO_BLOCKS = r"(?!)"  # matches nothing
 _WEIGHT_FILES = (".h5", ".hdf5", ".keras")
 
 
@@ -79,7 +80,7 @@ def transfer(
     n_classes: int = 7,
     *,
     backbone: str | None = None,
-    weights: str | Path | None = None,
+    weights: str | Path | Sequence[str | Path] | None = None,
     freeze: int | Literal["all"] = 0,
     dropout: float = 0.2,
 ) -> Any:
@@ -116,11 +117,12 @@ def transfer(
         - A file of the backbone's weights (``.weights.h5``, ``.h5`` or ``.keras``): that download,
           or what ``model.get_layer("backbone").save_weights(file)`` wrote.
         - The name of a folder in ``saved_models/``, or the path of such a folder, with a slash.
+        - Several of these in a sequence: networks side by side, whose outputs are joined.
     freeze : int or "all"
         How many blocks, from the input on, training leaves as they are, 0 for none; ``"all"``
         trains the head alone (feature extraction). What lies before a block, such as the stem,
         is frozen with it. Frozen layers work as they do after training: batch normalisation
-        keeps its averages, dropout is off.
+        keeps its averages, dropout is off. Networks side by side have no common blocks.
     dropout : float
         The share of the backbone's outputs that is dropped in training, in [0, 1).
 
@@ -163,7 +165,9 @@ def transfer(
         raise ConfigurationError(
             f"freeze={freeze!r}: expected a number of blocks, 0 or more, or 'all'"
         )
-    if weights is None or weights == "imagenet" or Path(weights).suffix in _WEIGHT_FILES:
+    if not isinstance(weights, str | Path | None):
+        features, blocks = _side_by_side(input_shape, backbone, weights)
+    elif weights is None or weights == "imagenet" or Path(weights).suffix in _WEIGHT_FILES:
         features, blocks = _application(input_shape, backbone, weights)
     else:
         features, blocks = _published(input_shape, backbone, weights)
@@ -272,6 +276,29 @@ def _published(
     return _as_backbone(model.inputs[0], model.layers[head].input), blocks
 
 
+def _side_by_side(
+    input_shape: Sequence[int], backbone: str | None, weights: Sequence[str | Path]
+) -> tuple[Any, str]:
+    """Build several published networks that look at the same images."""
+    if len(weights) < 2:
+        raise ConfigurationError(
+            f"weights={list(weights)}: expected two or more networks in a sequence, or one name"
+        )
+    parts = [_published(input_shape, backbone, name)[0] for name in weights]
+    if len(channels := {part.input_shape[3] for part in parts}) > 1:
+        raise ConfigurationError(
+            f"weights={list(map(str, weights))} take images of {sorted(channels)} channels: "
+            "expected as many for all"
+        )
+    inputs = keras.Input(parts[0].input_shape[1:], name="pixels")
+    outputs = []
+    for number, part in enumerate(parts, start=1):
+        part.name = f"backbone{number}"
+        outputs.append(part(inputs))
+    joined = layers.Concatenate(dtype="float32", name="join")(outputs)
+    return _as_backbone(inputs, joined), _NO_BLOCKS
+
+
 def _read_recipe(folder: Path) -> tuple[str, dict[str, Any], int]:
     """Return a folder's builder, its options and the number of classes."""
     from emohelpers.models import BUILDERS
@@ -307,6 +334,8 @@ def _blocks(network: str, options: Mapping[str, Any]) -> str:
         return _OWN_BLOCKS[network]
     if options.get("backbone"):
         return _APPLICATIONS[options["backbone"]].blocks
+    if not isinstance(options["weights"], str):
+        return _NO_BLOCKS
     inner, inner_options, _ = _read_recipe(saved_folder(options["weights"]))
     return _blocks(inner, inner_options)
 

@@ -189,7 +189,7 @@ def predict_out_of_fold(
     ConfigurationError
         If the network is none for each fold, or the data set does not tell folds.
     """
-    from emohelpers import evaluation
+    from emohelpers import evaluation, models
 
     if not saved.recipe.get("each_fold") or "fold" not in dataset.table:
         raise ConfigurationError(
@@ -199,7 +199,7 @@ def predict_out_of_fold(
     probabilities = np.zeros((len(dataset), len(saved.class_names)), np.float32)
     for fold in range(1, saved.recipe["folds"] + 1):
         rows = np.flatnonzero(dataset.table["fold"].eq(fold))
-        member = saved.model.get_layer(f"member{fold}")
+        member = models.member(saved.model, fold)
         if len(rows):
             images = dataset.select(rows).images
             probabilities[rows] = evaluation.predict(member, images, views=views)

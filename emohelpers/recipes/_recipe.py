@@ -96,9 +96,11 @@ class Recipe:
         See `emohelpers.training.fit`.
     monitor : str
         What chooses the best epoch, ``"val_accuracy"`` or ``"val_loss"``.
-    head : str, optional
-        How the last layer is fitted again after training, to the training images as they are:
-        ``"lda"``, see `emohelpers.training.fit_head`.
+    head : mapping
+        How the last layer is fitted after training, to the training images as they are, with no
+        regard to class weights or sampling: ``method`` and further arguments of
+        `emohelpers.training.fit_head`. With it, a network of which nothing else is to be trained
+        takes 0 epochs.
     odds : mapping of str to float, or "balanced"
         What the odds of some emotions are multiplied by after training, see
         `emohelpers.training.multiply_odds`. ``"balanced"`` takes the inverse of each one's share
@@ -150,6 +152,6 @@ class Recipe:
     patience: int = 0
     steps_per_epoch: int | None = None
     monitor: str = "val_accuracy"
-    head: str | None = None
+    head: Mapping[str, Any] = field(default_factory=dict)
     odds: Mapping[str, float] | str = field(default_factory=dict)
     reported: Mapping[str, float] = field(default_factory=dict)

@@ -3,12 +3,13 @@
 import hashlib
 import json
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from emohelpers.datasets import FaceDataset
@@ -109,12 +110,15 @@ def train(
             cache=cache,
             verbose=verbose,
         )
-    _check_free(directory)
     epochs = recipe.epochs if epochs is None else epochs
-    if epochs < 1:
+    if epochs < (0 if recipe.head else 1):
         raise ConfigurationError(f"epochs={epochs}: expected 1 or more")
     if not 0 <= seed < 2**32:
         raise ConfigurationError(f"seed={seed}: expected 0 to {2**32 - 1}")
+    written = settings(recipe, epochs=epochs, precision=precision, seed=seed, fold=fold)
+    if not epochs and _is_done(directory, written):
+        return publishing.open_model(directory)
+    _check_free(directory)
     builder = _builder(recipe)
     data = (
         _load(recipe, path, votes=votes, labels=labels, fold=fold, cache=cache)
@@ -129,43 +133,46 @@ def train(
     keras.utils.set_random_seed(seed)
     with models.precision(precision):
         model = builder(data.images.shape[1:], len(recipe.emotions), **recipe.network_options)
-    training.fit(
-        model,
-        rows,
-        data.split("validation"),
-        directory=directory,
-        epochs=epochs,
-        batch_size=recipe.batch_size,
-        optimizer=_optimizer(
-            recipe,
+    if epochs:
+        training.fit(
+            model,
+            rows,
+            data.split("validation"),
+            directory=directory,
             epochs=epochs,
-            steps=recipe.steps_per_epoch or -(-len(rows) // recipe.batch_size),
-        ),
-        targets=_targets(recipe, rows, directory=directory),
-        augmentation=augmentation.pipeline(
-            recipe.augmentation, seed=seed, **recipe.augmentation_options
+            batch_size=recipe.batch_size,
+            optimizer=_optimizer(
+                recipe,
+                epochs=epochs,
+                steps=recipe.steps_per_epoch or -(-len(rows) // recipe.batch_size),
+            ),
+            targets=_targets(recipe, rows, directory=directory),
+            augmentation=augmentation.pipeline(
+                recipe.augmentation, seed=seed, **recipe.augmentation_options
+            )
+            if (recipe.augmentation or recipe.augmentation_options) and not recipe.augmented_total
+            else None,
+            class_weights=class_weights(recipe, rows.labels),
+            label_smoothing=recipe.label_smoothing,
+            focal=recipe.focal,
+            logit_adjustment=recipe.logit_adjustment,
+            mixup=recipe.mixup,
+            cutmix=recipe.cutmix,
+            monitor=recipe.monitor,
+            patience=recipe.patience,
+            steps_per_epoch=recipe.steps_per_epoch,
+            seed=seed,
+            verbose=verbose,
         )
-        if (recipe.augmentation or recipe.augmentation_options) and not recipe.augmented_total
-        else None,
-        class_weights=class_weights(recipe, rows.labels),
-        label_smoothing=recipe.label_smoothing,
-        focal=recipe.focal,
-        logit_adjustment=recipe.logit_adjustment,
-        mixup=recipe.mixup,
-        cutmix=recipe.cutmix,
-        monitor=recipe.monitor,
-        patience=recipe.patience,
-        steps_per_epoch=recipe.steps_per_epoch,
-        seed=seed,
-        verbose=verbose,
-    )
-    if recipe.head is not None:
-        training.fit_head(model, found, method=recipe.head)
+    if recipe.head:
+        training.fit_head(model, found, **recipe.head)
     if factors is not None:
         training.multiply_odds(model, factors)
+    if not epochs:
+        _write_history(model, rows, data.split("validation"), directory=directory)
     return publishing.save(
         models.portable(model),
-        settings(recipe, epochs=epochs, precision=precision, seed=seed, fold=fold),
+        written,
         directory=directory,
         half=half,
     )
@@ -302,6 +309,30 @@ def _check_free(directory: Path) -> None:
             f"{directory} holds a network without the state of its training: expected a folder "
             "that is new or whose training can go on"
         )
+
+
+def _is_done(directory: Path, written: Mapping[str, Any]) -> bool:
+    """Say whether a folder holds the network of this recipe, which took no epochs to train."""
+    known = directory / "recipe.json"
+    if not (directory / "model.keras").exists() or not known.exists():
+        return False
+    return bool(json.loads(known.read_text()) == json.loads(json.dumps(written)))
+
+
+def _write_history(
+    model: Any, train: FaceDataset, validation: FaceDataset, *, directory: Path
+) -> None:
+    """Write the history of a network whose last layer alone was fitted: a row, for no epoch."""
+    from emohelpers import evaluation
+
+    row: dict[str, float] = {"epoch": 0}
+    for prefix, faces in (("", train), ("val_", validation)):
+        shares = evaluation.predict(model, faces.images)
+        of_label = shares[np.arange(len(faces)), faces.labels]
+        row[f"{prefix}loss"] = float(-np.log(np.maximum(of_label, 1e-7)).mean())
+        row[f"{prefix}accuracy"] = float((shares.argmax(axis=1) == faces.labels).mean())
+    directory.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame([row]).to_csv(directory / "history.csv", index=False)
 
 
 def _check_precision(precision: str) -> None:

@@ -10,6 +10,7 @@ from emohelpers.training._steadiness import steadiness
 
 __all__ = [
     "HISTORY_COLUMNS",
+    "discriminant_analysis",
     "fit",
     "fit_head",
     "mix",

@@ -15,7 +15,12 @@ __all__ = ["discriminant_analysis", "fit_head", "softmax_regression"]
 
 
 def fit_head(
-    model: Any, train: FaceDataset, *, penalty: float = 30.0, method: str = "regression"
+    model: Any,
+    train: FaceDataset,
+    *,
+    method: str = "regression",
+    penalty: float = 30.0,
+    shrinkage: float = 0.5,
 ) -> np.ndarray:
     """Fit the last layer of a network to new images, and no other (feature extraction).
 
@@ -34,11 +39,13 @@ def fit_head(
     train : FaceDataset
         To learn from: images of at least two classes, all with a label. A class without an image
         is made less likely than any other.
-    penalty : float
-        See `softmax_regression`.
     method : str
-        ``"regression"``, or ``"lda"``: by `discriminant_analysis`, as if all classes were equally
-        frequent.
+        ``"regression"``: by `softmax_regression`; ``"lda"``: by `discriminant_analysis`, as if all
+        classes were equally frequent.
+    penalty : float
+        Of the regression.
+    shrinkage : float
+        Of the discriminant analysis.
 
     Returns
     -------
@@ -78,7 +85,7 @@ def fit_head(
         raise ConfigurationError(f"method={method!r}: expected 'regression' or 'lda'")
     features = models.features(model, train.images)
     if method == "lda":
-        weights = discriminant_analysis(features, train.labels, head.units)
+        weights = discriminant_analysis(features, train.labels, head.units, shrinkage=shrinkage)
     else:
         weights = softmax_regression(features, train.labels, head.units, penalty=penalty)
     head.set_weights(weights)
@@ -153,7 +160,7 @@ def softmax_regression(
 
 
 def discriminant_analysis(
-    features: ArrayLike, labels: ArrayLike, n_classes: int, *, shrinkage: float = 0.1
+    features: ArrayLike, labels: ArrayLike, n_classes: int, *, shrinkage: float = 0.5
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Fit a softmax layer to features by the means of the classes: linear discriminant analysis.
 
