@@ -11,7 +11,7 @@ import typer
 
 from emohelpers.errors import ConfigurationError, EmohelpersError
 
-__all__ = ["app"]
+__all__ = ["app", "write_table"]
 
 app = typer.Typer(
     help="List, fetch and check data sets.", no_args_is_help=True, rich_markup_mode=None
@@ -33,7 +33,8 @@ def _print_json(content: dict[str, Any]) -> None:
     typer.echo(json.dumps(content, allow_nan=False))
 
 
-def _write_table(table: Any, path: Path) -> None:
+def write_table(table: Any, path: Path) -> None:
+    """Write a data frame as CSV, beside and moved into place."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
     table.to_csv(temporary, index=False, lineterminator="\n")
@@ -184,7 +185,7 @@ def label_source(
         )
     except EmohelpersError as error:
         _fail(error)
-    _write_table(chosen[["file", "expression", "confidence"]].round({"confidence": 3}), out)
+    write_table(chosen[["file", "expression", "confidence"]].round({"confidence": 3}), out)
     # One class tells of the other: a cell has as many of each.
     cells = chosen.groupby(list(labelling.GROUPS), observed=True).size()
     if as_json:
@@ -251,7 +252,7 @@ def measure_agreement(
     except EmohelpersError as error:
         _fail(error)
     if out is not None:
-        _write_table(table, out)
+        write_table(table, out)
     if as_json:
         rows = table.astype(object).where(table.notna(), None).to_dict("records")
         _print_json({"figures": rows, "file": str(out) if out else None})

@@ -12,6 +12,7 @@ import typer
 
 from emohelpers import __version__
 from emohelpers._cli_data import app as data_app
+from emohelpers._cli_data import write_table
 from emohelpers.errors import EmohelpersError
 
 __all__ = ["app", "main"]
@@ -193,7 +194,7 @@ def ablate(
         verbose=1 if sys.stdout.isatty() else 2,
     )
     if out:
-        _write_table(table, out)
+        write_table(table, out)
     typer.echo(table.to_string(index=False))
 
 
@@ -255,7 +256,7 @@ def imbalance(
         verbose=1 if sys.stdout.isatty() else 2,
     )
     if not only:
-        _write_table(table, out)
+        write_table(table, out)
     shown = ["space", "way", "accuracy", "balanced_accuracy", "difference", "cpu_seconds"]
     typer.echo(table[shown].to_string(index=False))
 
@@ -355,13 +356,6 @@ def report(
         typer.echo(publishing.markdown(table))
     for path in update or []:
         publishing.renew_table(path, table)
-
-
-def _write_table(table: Any, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    table.to_csv(temporary, index=False, lineterminator="\n")
-    temporary.replace(path)
 
 
 def _scores_text(scores: dict[str, Any]) -> str:

@@ -8,6 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from typer.testing import CliRunner
 
 from emohelpers import cli, datasets, evaluation, models, publishing, recipes
@@ -130,6 +133,44 @@ def test_every_image_is_scored_by_the_network_that_has_not_seen_the_person(peopl
         recipes.train(FOLDED, people, directory=tmp_path / "published", cache=cache, verbose=0)
     with pytest.raises(ConfigurationError, match="expected a network trained for each fold"):
         publishing.predict_out_of_fold(publishing.open_model(out / "fold-1"), faces)
+
+
+def test_a_last_layer_is_fitted_to_each_fold_and_the_rest_stored_once(people, tmp_path):
+    fitted = dataclasses.replace(
+        FOLDED,
+        size=48,
+        network="transfer",
+        network_options={"weights": ("fer-compact", "ferplus-compact"), "freeze": "all"},
+        head={"method": "regression", "penalty": 10.0},
+        odds={"happiness": 2.0},
+        epochs=0,
+    )
+    options = {"directory": tmp_path, "cache": tmp_path / "cache", "verbose": 0}
+    saved = recipes.train(fitted, people, **options)
+    faces = saved.load("facial_expressions", people).keep_classes(fitted.emotions)
+    part = datasets.assign_fold(faces, 2, folds=3)
+    below = models.transfer((48, 48, 1), 2, **fitted.network_options)
+    assert saved.model.count_params() == below.count_params() + 2 * (256 * 2 + 2)
+    learned, scored = part.split("train"), part.split("test")
+    regression = make_pipeline(
+        StandardScaler(), LogisticRegression(C=2 / 10, max_iter=10_000, tol=1e-6)
+    ).fit(models.features(below, learned.images), learned.labels)
+    shares = regression.predict_proba(models.features(below, scored.images)) * [2, 1]
+    rows = np.flatnonzero(faces.table["fold"].eq(2))
+    found = publishing.predict_out_of_fold(saved, faces)[rows]
+    np.testing.assert_allclose(found, shares / shares.sum(1, keepdims=True), atol=2e-3)
+    history = pd.read_csv(tmp_path / "fold-2" / "history.csv").iloc[0]
+    checked = part.split("validation")
+    answers = evaluation.predict(models.member(saved.model, 2), checked.images).argmax(axis=1)
+    assert history["val_accuracy"] == pytest.approx((answers == checked.labels).mean())
+    # Done is done: the same command again fits nothing, another recipe is refused.
+    before = (tmp_path / "fold-1" / "model.keras").stat().st_mtime_ns
+    recipes.train(fitted, people, **options)
+    assert (tmp_path / "fold-1" / "model.keras").stat().st_mtime_ns == before
+    with pytest.raises(ConfigurationError, match="holds a network without the state"):
+        recipes.train(dataclasses.replace(fitted, odds={}), people, **options)
+    with pytest.raises(ConfigurationError, match="epochs=0: expected 1 or more"):
+        recipes.train(dataclasses.replace(fitted, head={}), people, **options)
 
 
 def test_a_split_by_image_knows_the_people_that_it_is_tested_on(people, tmp_path):

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pytest
 
-from emohelpers import models, publishing
+from emohelpers import datasets, models, publishing
 from emohelpers.errors import ConfigurationError, MissingPathError
 from emohelpers.models import _saved, _transfer
 
@@ -428,3 +428,29 @@ def test_published_networks_are_found_by_name_or_path(tmp_path, monkeypatch):
             models.saved_folder(name)
     with pytest.raises(MissingPathError, match="no folder"):
         models.saved_folder("../one")
+
+
+def test_networks_side_by_side_join_what_each_gives():
+    names = ("fer-compact", "ferplus-compact")
+    joined = models.transfer((48, 48, 1), 2, weights=names, freeze="all")
+    pixels = datasets.make_faces(6, seed=0).images
+    apart = [
+        models.features(models.transfer((48, 48, 1), 2, weights=name), pixels) for name in names
+    ]
+    np.testing.assert_allclose(
+        models.features(joined, pixels), np.concatenate(apart, axis=1), atol=1e-5
+    )
+    assert len(joined.trainable_variables) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"weights": ["fer-compact"]}, "expected two or more networks in a sequence"),
+        ({"weights": ["fer-compact", "fer-deeper"], "freeze": 1}, "the backbone has 0 blocks"),
+        ({"weights": ["fer-compact", "fer-deeper"], "backbone": "vgg19"}, "backbone='vgg19' with"),
+    ],
+)
+def test_networks_that_can_not_stand_side_by_side_are_refused(options, words):
+    with pytest.raises(ConfigurationError, match=words):
+        models.transfer((48, 48, 1), 2, **options)
