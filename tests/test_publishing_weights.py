@@ -164,6 +164,47 @@ def test_networks_that_differ_in_their_last_layer_share_the_rest(tmp_path):
         models.member(read, 4)
 
 
+@pytest.mark.parametrize("weights", ["fer-baseline", ["fer-compact", "ferplus-compact"]])
+def test_a_last_layer_on_published_networks_is_all_that_is_stored(tmp_path, weights):
+    options = {"weights": weights, "freeze": "all"}
+    parts = []
+    for seed in (0, 1):
+        keras.utils.set_random_seed(seed)
+        parts.append(models.transfer((48, 48, 1), 3, **options))
+    described = recipe("head", size=48, network="transfer", network_options=options)
+    pixels = datasets.make_faces(8, seed=0).images
+    for name, model in (("one", parts[0]), ("two", models.average(parts))):
+        publishing.save(model, described, directory=tmp_path / name, half=True)
+        assert {path.name for path in (tmp_path / name).iterdir()} == {"head.keras", "recipe.json"}
+        assert (tmp_path / name / "head.keras").stat().st_size < 30_000
+        opened = publishing.open_model(tmp_path / name).model
+        np.testing.assert_allclose(
+            evaluation.predict(opened, pixels), evaluation.predict(model, pixels), atol=1e-6
+        )
+    member = models.member(opened, 2)
+    np.testing.assert_allclose(
+        evaluation.predict(member, pixels), evaluation.predict(parts[1], pixels), atol=2e-3
+    )
+
+
+def test_a_last_layer_on_other_networks_than_its_own_is_refused(tmp_path):
+    options = {"weights": "fer-baseline", "freeze": "all"}
+    described = recipe("head", size=48, network="transfer", network_options=options)
+    publishing.save(models.transfer((48, 48, 1), 3, **options), described, directory=tmp_path)
+    described["network_options"] = {"weights": "fer-deeper", "freeze": "all"}
+    (tmp_path / "recipe.json").write_text(json.dumps(described))
+    with pytest.raises(ConfigurationError, match=r"\(128, 3\), and .* \(192, 3\): expected"):
+        publishing.open_model(tmp_path)
+    described["network_options"] = {"weights": "no-such", "freeze": "all"}
+    (tmp_path / "recipe.json").write_text(json.dumps(described))
+    with pytest.raises(MissingPathError, match="no published network 'no-such'"):
+        publishing.open_model(tmp_path)
+    del described["network_options"]
+    (tmp_path / "recipe.json").write_text(json.dumps(described))
+    with pytest.raises(ConfigurationError, match="can not be read as the recipe of a last layer"):
+        publishing.open_model(tmp_path)
+
+
 def test_networks_that_differ_below_their_last_layer_stay_whole():
     parts = [network(0), network(1)]
     together = models.average(parts)

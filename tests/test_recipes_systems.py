@@ -164,9 +164,9 @@ def test_a_last_layer_is_fitted_to_each_fold_and_the_rest_stored_once(people, tm
     answers = evaluation.predict(models.member(saved.model, 2), checked.images).argmax(axis=1)
     assert history["val_accuracy"] == pytest.approx((answers == checked.labels).mean())
     # Done is done: the same command again fits nothing, another recipe is refused.
-    before = (tmp_path / "fold-1" / "model.keras").stat().st_mtime_ns
+    before = (tmp_path / "fold-1" / "head.keras").stat().st_mtime_ns
     recipes.train(fitted, people, **options)
-    assert (tmp_path / "fold-1" / "model.keras").stat().st_mtime_ns == before
+    assert (tmp_path / "fold-1" / "head.keras").stat().st_mtime_ns == before
     with pytest.raises(ConfigurationError, match="holds a network without the state"):
         recipes.train(dataclasses.replace(fitted, odds={}), people, **options)
     with pytest.raises(ConfigurationError, match="epochs=0: expected 1 or more"):

@@ -112,6 +112,30 @@ def test_by_discriminant_analysis_the_head_is_that_of_the_function():
     np.testing.assert_allclose(model.layers[-1].get_weights()[1], bias, rtol=1e-5)
 
 
+def test_an_image_of_weight_two_is_the_same_as_one_that_is_there_twice():
+    rng = np.random.default_rng(5)
+    features, labels = rng.normal(size=(60, 3)), rng.integers(0, 3, 60)
+    weights = rng.integers(1, 4, 60)
+    rows = np.repeat(np.arange(60), weights)
+    weighted = training.softmax_regression(features, labels, 3, sample_weight=weights)
+    repeated = training.softmax_regression(features[rows], labels[rows], 3)
+    for ours, theirs in zip(weighted, repeated, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-4)
+    both = training.softmax_regression(
+        features, labels, 3, sample_weight=weights, class_weights={0: 1.0, 1: 2.0, 2: 1.0}
+    )
+    again = training.softmax_regression(
+        features, labels, 3, sample_weight=weights * np.where(labels == 1, 2, 1)
+    )
+    np.testing.assert_allclose(both[0], again[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("weights", [[1.0] * 3, [1.0, 1.0, 1.0, -1.0], [float("nan")] * 4])
+def test_weights_that_do_not_fit_are_refused(weights):
+    with pytest.raises(ConfigurationError, match="expected 0 or more for each of 4 images"):
+        training.softmax_regression(np.eye(4), [0, 0, 1, 1], 2, sample_weight=weights)
+
+
 @pytest.mark.parametrize("shrinkage", [-0.1, 1.1, float("nan")])
 def test_a_shrinkage_out_of_range_is_refused(shrinkage):
     with pytest.raises(ConfigurationError, match="expected 0 to 1"):

@@ -14,7 +14,7 @@ from emohelpers.ablation._compare import compare, compare_classes
 from emohelpers.ablation._steps import BASE, STEPS, Step, changed
 from emohelpers.datasets import FaceDataset, load
 from emohelpers.errors import ConfigurationError
-from emohelpers.publishing._files import read_recipe
+from emohelpers.publishing import read_recipe
 from emohelpers.recipes import Recipe, settings, train
 
 __all__ = ["keep", "results", "run", "seconds"]

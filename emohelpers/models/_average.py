@@ -8,7 +8,7 @@ import numpy as np
 
 from emohelpers.errors import ConfigurationError
 
-__all__ = ["average", "member"]
+__all__ = ["average", "member", "on_top"]
 
 
 def average(networks: Sequence[Any]) -> Any:
@@ -52,21 +52,43 @@ def average(networks: Sequence[Any]) -> Any:
     inputs = keras.Input(networks[0].input_shape[1:], name="pixels")
     if _differ_in_last_layer(networks):
         below = keras.Model(networks[0].inputs, networks[0].layers[-1].input, name="below")
-        inputs_of_parts, heads = below(inputs), [network.layers[-1] for network in networks]
-        parts = [
-            keras.layers.Dense.from_config({**head.get_config(), "name": f"member{number}"})
-            for number, head in enumerate(heads, start=1)
-        ]
-    else:
-        # Networks of one builder share its name, which must not stand twice in a network.
-        inputs_of_parts, heads = inputs, []
-        parts = [
-            keras.Model(network.inputs, network.outputs[0], name=f"member{number}")
-            for number, network in enumerate(networks, start=1)
-        ]
-    outputs = [part(inputs_of_parts) for part in parts]
-    for part, head in zip(parts, heads, strict=False):
-        part.set_weights(head.get_weights())
+        return on_top(inputs, [network.layers[-1] for network in networks], below=below)
+    # Networks of one builder share its name, which must not stand twice in a network.
+    parts = [
+        keras.Model(network.inputs, network.outputs[0], name=f"member{number}")
+        for number, network in enumerate(networks, start=1)
+    ]
+    return _mean(inputs, [part(inputs) for part in parts])
+
+
+def on_top(inputs: Any, heads: Sequence[Any], *, below: Any = None) -> Any:
+    """Put copies of a dense layer, or the mean of several, on an input or on a network.
+
+    Parameters
+    ----------
+    inputs : keras.KerasTensor
+        Of the new network.
+    heads : sequence of keras.layers.Dense
+        Several are called ``member1``, ``member2``, ... in the new network.
+    below : keras.Model, optional
+        What makes features of the inputs; without it the inputs are the features.
+
+    Returns
+    -------
+    keras.Model
+        Shares the weights of `below` only.
+    """
+    features = inputs if below is None else below(inputs)
+    outputs = []
+    for number, head in enumerate(heads, start=1):
+        name = f"member{number}" if len(heads) > 1 else head.name
+        copy = keras.layers.Dense.from_config({**head.get_config(), "name": name})
+        outputs.append(copy(features))
+        copy.set_weights(head.get_weights())
+    return _mean(inputs, outputs) if len(heads) > 1 else keras.Model(inputs, outputs[0])
+
+
+def _mean(inputs: Any, outputs: Sequence[Any]) -> Any:
     mean = keras.layers.Average(name="mean", dtype="float32")(outputs)
     return keras.Model(inputs, mean, name="average")
 

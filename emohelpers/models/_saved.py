@@ -58,7 +58,8 @@ def load_network(folder: Path) -> Any:
     Parameters
     ----------
     folder : Path
-        Holds ``model.keras``.
+        Holds ``model.keras``, or ``head.keras`` and the ``recipe.json`` that says what it was
+        trained on.
 
     Returns
     -------
@@ -72,7 +73,8 @@ def load_network(folder: Path) -> Any:
     ConfigurationError
         If it can not be loaded.
     """
-    path = folder / "model.keras"
+    whole, head = folder / "model.keras", folder / "head.keras"
+    path = head if head.is_file() and not whole.is_file() else whole
     if not path.is_file():
         raise MissingPathError(f"no model.keras in {folder}: expected the trained network")
     import keras
@@ -81,6 +83,11 @@ def load_network(folder: Path) -> Any:
     import emohelpers.augmentation  # noqa: F401
 
     try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
+        network = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises many kinds for a damaged file
         raise ConfigurationError(f"{path} can not be loaded as a Keras network: {error}") from error
+    if path == whole:
+        return network
+    from emohelpers.models._heads import with_backbone
+
+    return with_backbone(network, folder)

@@ -6,6 +6,7 @@ into one table.
 """
 
 from emohelpers.publishing._ensembles import combine
+from emohelpers.publishing._files import holds_network, read_recipe
 from emohelpers.publishing._metrics import (
     best_epoch,
     groups_file,
@@ -24,6 +25,7 @@ __all__ = [
     "best_epoch",
     "combine",
     "groups_file",
+    "holds_network",
     "markdown",
     "metrics",
     "metrics_file",
@@ -31,6 +33,7 @@ __all__ = [
     "predict_out_of_fold",
     "read_groups",
     "read_metrics",
+    "read_recipe",
     "renew_table",
     "results_table",
     "save",

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from emohelpers.errors import ConfigurationError
-from emohelpers.publishing._files import read_recipe, write
+from emohelpers.publishing._files import holds_network, read_recipe, write
 from emohelpers.publishing._models import SavedModel, open_model
 
 __all__ = ["combine"]
@@ -48,7 +48,7 @@ def combine(members: Sequence[str | Path], *, directory: str | Path) -> SavedMod
             raise ConfigurationError(
                 f"{folder} does not lie in {beside}: expected it beside {directory}"
             )
-    if any((directory / name).exists() for name in ("model.keras", "recipe.json")):
+    if holds_network(directory) or (directory / "recipe.json").exists():
         raise ConfigurationError(f"{directory} holds a network: expected a new folder")
     first = read_recipe(folders[0])
     recipe = {

@@ -7,7 +7,7 @@ from typing import Any
 
 from emohelpers.errors import ConfigurationError
 
-__all__ = ["read_json", "read_recipe", "write"]
+__all__ = ["holds_network", "read_json", "read_recipe", "write"]
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -19,6 +19,11 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ConfigurationError(f"{path}: expected a JSON object")
     return content
+
+
+def holds_network(directory: Path) -> bool:
+    """Say whether a network, or the last layer of one, lies in a folder."""
+    return any((directory / name).is_file() for name in ("model.keras", "head.keras"))
 
 
 def read_recipe(directory: Path) -> dict[str, Any]:

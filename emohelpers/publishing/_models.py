@@ -11,7 +11,7 @@ from emohelpers import raters
 from emohelpers.datasets import FaceDataset
 from emohelpers.datasets._crop import load_cropped
 from emohelpers.errors import ConfigurationError, MissingPathError
-from emohelpers.publishing._files import read_recipe, write
+from emohelpers.publishing._files import holds_network, read_recipe, write
 from emohelpers.publishing._weights import halve, round_to_half
 
 __all__ = ["SavedModel", "open_model", "save"]
@@ -135,6 +135,9 @@ def save(
 ) -> SavedModel:
     """Write a network and its recipe into a folder that `open_model` opens.
 
+    Of a network whose backbone is published networks, named and frozen, only the last layer is
+    written, as ``head.keras``: `open_model` puts it on these again.
+
     Parameters
     ----------
     model : keras.Model
@@ -160,12 +163,15 @@ def save(
         round_to_half(model)
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
+    from emohelpers.models import _heads
+
     temporary = directory / f"model.{os.getpid()}.tmp.keras"
     try:
-        model.save(temporary, include_optimizer=False)
+        own = _heads.is_head(recipe)
+        (_heads.head_of(model) if own else model).save(temporary, include_optimizer=False)
         if half:
             halve(temporary)
-        temporary.replace(directory / "model.keras")
+        temporary.replace(directory / (_heads.FILE if own else "model.keras"))
     finally:
         temporary.unlink(missing_ok=True)
     write(directory / "recipe.json", json.dumps(recipe, indent=2) + "\n")
@@ -178,8 +184,8 @@ def open_model(directory: str | Path) -> SavedModel:
     Parameters
     ----------
     directory : path
-        Holds ``recipe.json`` and either ``model.keras`` or, as `combine` makes it, the names of
-        ``members``, which lie beside it.
+        Holds ``recipe.json`` and either ``model.keras`` (or ``head.keras``, see `save`) or, as
+        `combine` makes it, the names of ``members``, which lie beside it.
 
     Returns
     -------
@@ -198,7 +204,8 @@ def open_model(directory: str | Path) -> SavedModel:
     recipe = read_recipe(directory)
     members = recipe.get("members")
     if members is None:
-        _check_file(directory, "model.keras")  # Keras takes seconds to import
+        if not holds_network(directory):  # Keras takes seconds to import
+            _check_file(directory, "model.keras")
         from emohelpers.models._saved import load_network
 
         model = load_network(directory)

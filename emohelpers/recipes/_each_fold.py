@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from emohelpers.errors import ConfigurationError
+from emohelpers.publishing import holds_network
 from emohelpers.recipes._recipe import Recipe
 
 __all__ = ["train_each_fold"]
@@ -36,7 +37,7 @@ def train_each_fold(
         raise ConfigurationError(
             f"recipe {recipe.name}: each of {recipe.folds} folds: expected 2 or more"
         )
-    if (directory / "model.keras").exists() and not (directory / "fold-1").exists():
+    if holds_network(directory) and not (directory / "fold-1").exists():
         raise ConfigurationError(
             f"{directory} holds a network without the state of its training: expected a folder "
             "that is new or whose training can go on"

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from emohelpers.datasets import FaceDataset
 from emohelpers.datasets._crop import load_cropped
 from emohelpers.errors import ConfigurationError
+from emohelpers.publishing import holds_network
 from emohelpers.recipes._classes import class_weights, odds, resampled
 from emohelpers.recipes._data import divided, offline_copies, thinned
 from emohelpers.recipes._recipe import Recipe
@@ -304,7 +305,7 @@ def _among(
 
 def _check_free(directory: Path) -> None:
     """Refuse a folder, such as a published one, whose network no training could go on with."""
-    if (directory / "model.keras").exists() and not (directory / "state.npz").exists():
+    if holds_network(directory) and not (directory / "state.npz").exists():
         raise ConfigurationError(
             f"{directory} holds a network without the state of its training: expected a folder "
             "that is new or whose training can go on"
@@ -314,7 +315,7 @@ def _check_free(directory: Path) -> None:
 def _is_done(directory: Path, written: Mapping[str, Any]) -> bool:
     """Say whether a folder holds the network of this recipe, which took no epochs to train."""
     known = directory / "recipe.json"
-    if not (directory / "model.keras").exists() or not known.exists():
+    if not holds_network(directory) or not known.exists():
         return False
     return bool(json.loads(known.read_text()) == json.loads(json.dumps(written)))
 

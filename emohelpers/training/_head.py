@@ -99,6 +99,7 @@ def softmax_regression(
     *,
     penalty: float = 30.0,
     class_weights: Mapping[int, float] | None = None,
+    sample_weight: ArrayLike | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Fit a softmax layer to features: logistic regression of several classes.
 
@@ -116,6 +117,9 @@ def softmax_regression(
         feature of variance 1, is added to the cross entropy in nats, summed over the images.
     class_weights : mapping of int to float, optional
         What an image of each class counts in that sum, see `emohelpers.sampling.class_weights`.
+    sample_weight : array_like of float, shape (n,), optional
+        What each image counts there, 0 or more, for instance of `emohelpers.fairness.reweighing`;
+        times the weight of its class.
 
     Returns
     -------
@@ -149,6 +153,14 @@ def softmax_regression(
                 f"0 to {n_classes - 1}"
             )
         weights = np.array([class_weights[label] for label in range(n_classes)])[found]
+    if sample_weight is not None:
+        own = np.asarray(sample_weight, dtype=np.float64)
+        if own.shape != found.shape or not (own >= 0).all():
+            raise ConfigurationError(
+                f"sample_weight of shape {own.shape}: expected 0 or more for each of "
+                f"{len(found)} images"
+            )
+        weights = own if weights is None else own * weights
     scaler = StandardScaler()
     # Weighted, so that a weight of 2 is the same as an image that is there twice.
     standardised = scaler.fit(given, sample_weight=weights).transform(given)
