@@ -341,21 +341,27 @@ def report(
         list[Path] | None,
         typer.Option(help="A Markdown file whose table between the results markers is renewed."),
     ] = None,
+    recipes: Annotated[
+        bool,
+        typer.Option("--recipes", help="What each recipe's authors reported, and what is ours."),
+    ] = False,
     as_json: JSON = False,
 ) -> None:
     """Print the results table of published networks, made from their metrics files."""
     from emohelpers import publishing
 
-    found = folders or sorted(
-        {path.parent for path in Path("saved_models").glob("*/metrics*.json")}
-    )
-    table = publishing.results_table(found)
+    home, name = Path("saved_models"), "recipes" if recipes else "results"
+    if recipes:
+        table = publishing.recipes_table(home)
+    else:
+        found = folders or sorted({path.parent for path in home.glob("*/metrics*.json")})
+        table = publishing.results_table(found)
     if as_json:
-        typer.echo(json.dumps({"results": table.to_dict("records")}))
+        typer.echo(json.dumps({name: table.to_dict("records")}))
     else:
         typer.echo(publishing.markdown(table))
     for path in update or []:
-        publishing.renew_table(path, table)
+        publishing.renew_table(path, table, name=name)
 
 
 def _scores_text(scores: dict[str, Any]) -> str:

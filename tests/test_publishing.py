@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from emohelpers import datasets, evaluation, models, publishing
+from emohelpers import datasets, evaluation, models, publishing, recipes
 from emohelpers.errors import ConfigurationError, MissingPathError
 
 RECIPE = {
@@ -375,3 +375,37 @@ def test_a_file_without_both_markers_is_refused_and_kept(tmp_path, text):
     with pytest.raises(ConfigurationError, match=r"README\.md: expected the lines"):
         publishing.renew_table(path, TABLE)
     assert path.read_text() == text
+
+
+def test_a_row_for_each_recipe_sets_theirs_beside_ours(tmp_path):
+    (tmp_path / "four-emotions").mkdir()
+    (tmp_path / "fer-vgg19").mkdir()
+    (tmp_path / "fer-vgg19" / "MODEL_CARD.md").write_text("no weights")
+    figure = {"value": 0.5, "low": 0.4, "high": 0.6}
+    score = {
+        "n": 1234,
+        "accuracy": figure,
+        "macro_f1": figure,
+        "per_class": {
+            name: {"recall": {**figure, "value": 0.1 * place}}
+            for place, name in enumerate(("happiness", "sadness", "anger", "neutral"), start=1)
+        },
+    }
+    path = tmp_path / "four-emotions" / "metrics.json"
+    path.write_text(json.dumps({"dataset": "facial_expressions", "scores": {"out-of-fold": score}}))
+    table = publishing.recipes_table(tmp_path).set_index("recipe")
+    assert list(table.index) == list(recipes.RECIPES)
+    row = table.loc["four-emotions"]
+    assert row["theirs"].startswith(
+        "neutral recall 0.96, happiness recall 0.78, anger recall below"
+    )
+    assert row["ours"].startswith("neutral recall 0.400 (0.400 to 0.600), happiness recall 0.100 (")
+    assert row["on"] == "facial_expressions out-of-fold, 1,234 images"
+    assert row["command"] == "`emohelpers train four-emotions --data facial_expressions`"
+    assert "MODEL_CARD.md" in table.loc["fer-vgg19", "ours"]
+    assert table.loc["smile", "ours"] == "not published"
+    assert table.loc["smile", "command"].endswith("smile --data UTKFace --labels labels.csv`")
+    assert table.loc["ferplus-compact", "command"].endswith("--votes fer2013new.csv`")
+    path.write_text(json.dumps({"dataset": "facial_expressions", "scores": {"out-of-fold": {}}}))
+    with pytest.raises(ConfigurationError, match="lacks a figure"):
+        publishing.recipes_table(tmp_path)

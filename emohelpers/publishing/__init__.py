@@ -18,7 +18,12 @@ from emohelpers.publishing._metrics import (
     write_metrics,
 )
 from emohelpers.publishing._models import SavedModel, open_model, save
-from emohelpers.publishing._results import markdown, renew_table, results_table
+from emohelpers.publishing._results import (
+    markdown,
+    recipes_table,
+    renew_table,
+    results_table,
+)
 
 __all__ = [
     "SavedModel",
@@ -34,6 +39,7 @@ __all__ = [
     "read_groups",
     "read_metrics",
     "read_recipe",
+    "recipes_table",
     "renew_table",
     "results_table",
     "save",

@@ -11,7 +11,7 @@ from emohelpers.errors import ConfigurationError, MissingPathError
 from emohelpers.evaluation import markdown
 from emohelpers.publishing._files import read_json, read_recipe, write
 
-__all__ = ["markdown", "renew_table", "results_table"]
+__all__ = ["markdown", "recipes_table", "renew_table", "results_table"]
 
 _PUBLISHED_PARTS = (
     "PrivateTest",
@@ -81,10 +81,7 @@ def _row(result: Mapping[str, Any], part: str, recipe: Mapping[str, Any]) -> dic
     # The authors scored their own data set, and knew nothing of leaks.
     own = result["dataset"] == recipe["dataset"]
     comparable = own and part in ("PrivateTest", "test", "out-of-fold", "agreed")
-    authors = [
-        f"{name.replace('_', ' ').replace('f1', 'F1')} {value:.2f}"
-        for name, value in recipe.get("reported", {}).items()
-    ]
+    authors = [f"{_words(name)} {value:.2f}" for name, value in recipe.get("reported", {}).items()]
     return {
         "network": result["recipe"],
         "parameters": f"{result['parameters']:,}",
@@ -101,10 +98,77 @@ def _with_interval(figure: Mapping[str, float]) -> str:
     return f"{figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f})"
 
 
-_MARKERS = ("<!-- results: begin -->", "<!-- results: end -->")
+def recipes_table(home: str | Path) -> pd.DataFrame:
+    """Set what the authors of each recipe reported beside what this project reached.
+
+    Parameters
+    ----------
+    home : path
+        Holds a folder for each published network, named as its recipe.
+
+    Returns
+    -------
+    DataFrame
+        A row for each recipe: ``recipe``; ``theirs``; ``ours``, the same figures of the published
+        network with one view, with their 95% intervals, or where it is said why there are none;
+        ``on``, the data and part that ours are of; ``command``, which trains it.
+
+    Raises
+    ------
+    ConfigurationError
+        If a metrics file can not be read, or lacks a figure.
+    """
+    from emohelpers.recipes import RECIPES
+
+    rows = []
+    for name, recipe in RECIPES.items():
+        path = Path(home) / name / "metrics.json"
+        ours, on = "not published", ""
+        if path.is_file():
+            result = read_json(path)
+            try:
+                part = next(part for part in _PUBLISHED_PARTS if part in result["scores"])
+                score = result["scores"][part]
+                wanted = recipe.reported or {"accuracy": None}
+                ours = ", ".join(_figure(key, score) for key in wanted)
+                on = f"{result['dataset']} {part}, {score['n']:,} images"
+            except (KeyError, TypeError, AttributeError, StopIteration) as error:
+                raise ConfigurationError(
+                    f"{path} lacks a figure ({error!r}): expected what 'emohelpers evaluate "
+                    "--write' made"
+                ) from error
+        elif (path.parent / "MODEL_CARD.md").is_file():
+            ours = f"[its card](saved_models/{name}/MODEL_CARD.md) says how far it got"
+        options = "" if recipe.dataset == "toyfaces" else f" --data {_EXAMPLES[recipe.dataset]}"
+        options += " --votes fer2013new.csv" if recipe.votes or recipe.labels != "source" else ""
+        options += " --labels labels.csv" if recipe.training_list else ""
+        theirs = ", ".join(f"{_words(key)} {value:.2f}" for key, value in recipe.reported.items())
+        command = f"`emohelpers train {name}{options}`"
+        rows.append((name, theirs, ours, on, command))
+    return pd.DataFrame(rows, columns=["recipe", "theirs", "ours", "on", "command"])
 
 
-def renew_table(path: str | Path, table: pd.DataFrame) -> bool:
+_EXAMPLES = {
+    "fer2013": "fer2013.csv",
+    "utkface": "UTKFace",
+    "facial_expressions": "facial_expressions",
+}
+
+
+def _words(key: str) -> str:
+    return key.replace("_", " ").replace("f1", "F1")
+
+
+def _figure(key: str, score: Mapping[str, Any]) -> str:
+    """Write the figure of ours that corresponds to one that authors reported."""
+    if key in ("accuracy", "f1"):
+        name = {"accuracy": "accuracy", "f1": "macro_f1"}[key]
+        return f"{_words(name)} {_with_interval(score[name])}"
+    emotion = key.partition("_")[0]
+    return f"{emotion} recall {_with_interval(score['per_class'][emotion]['recall'])}"
+
+
+def renew_table(path: str | Path, table: pd.DataFrame, *, name: str = "results") -> bool:
     """Put a table into a Markdown file, between the lines that mark its place.
 
     Parameters
@@ -112,7 +176,9 @@ def renew_table(path: str | Path, table: pd.DataFrame) -> bool:
     path : path
         Holds a line ``<!-- results: begin -->`` and, after it, one ``<!-- results: end -->``.
     table : DataFrame
-        What `results_table` returns.
+        What `results_table` returns, or `recipes_table`.
+    name : str
+        What stands in these lines, in place of ``results``.
 
     Returns
     -------
@@ -131,10 +197,11 @@ def renew_table(path: str | Path, table: pd.DataFrame) -> bool:
         raise MissingPathError(f"no file {path}: expected a Markdown file with a results table")
     # Bytes, not text mode, which would turn every line end of the file into this system's own.
     text = path.read_bytes().decode("utf-8")
-    begin, end = map(re.escape, _MARKERS)
+    markers = (f"<!-- {name}: begin -->", f"<!-- {name}: end -->")
+    begin, end = map(re.escape, markers)
     place = re.search(f"(?<={begin})(\r?\n).*?(?={end})", text, flags=re.DOTALL)
     if place is None:
-        raise ConfigurationError(f"{path}: expected the lines {_MARKERS[0]} and {_MARKERS[1]}")
+        raise ConfigurationError(f"{path}: expected the lines {markers[0]} and {markers[1]}")
     line_end = place[1]
     lines = ["", *markdown(table).split("\n"), ""]
     new = text[: place.start()] + line_end.join(lines) + text[place.end() :]
