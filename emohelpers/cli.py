@@ -179,8 +179,6 @@ def ablate(
         raise ConfigurationError(
             "expected --out, the CSV to write, or steps of which to train only"
         )
-    if out:
-        out.parent.mkdir(parents=True, exist_ok=True)
     table = ablation.run(
         data,
         directory=runs or Path("runs") / f"ablation-{study}",
@@ -339,7 +337,7 @@ def report(
     ] = None,
     update: Annotated[
         list[Path] | None,
-        typer.Option(help="A Markdown file whose table between the results markers is renewed."),
+        typer.Option(help="A Markdown file whose table between the markers is renewed."),
     ] = None,
     recipes: Annotated[
         bool,
@@ -347,12 +345,17 @@ def report(
     ] = False,
     as_json: JSON = False,
 ) -> None:
-    """Print the results table of published networks, made from their metrics files."""
+    """Print the figures of published networks, made from their metrics files, as a table."""
     from emohelpers import publishing
+    from emohelpers.errors import ConfigurationError
 
     home, name = Path("saved_models"), "recipes" if recipes else "results"
     if recipes:
-        table = publishing.recipes_table(home)
+        from emohelpers.recipes import RECIPES
+
+        if folders:
+            raise ConfigurationError("--recipes with folders: expected one or the other")
+        table = publishing.recipes_table(home, RECIPES)
     else:
         found = folders or sorted({path.parent for path in home.glob("*/metrics*.json")})
         table = publishing.results_table(found)

@@ -209,6 +209,7 @@ MISTAKES = [
     ),
     (["imbalance", "toyfaces", "--out", "x", "--network", "nobody"], "no published network"),
     (["report"], "no folder with a metrics.json"),
+    (["report", "here", "--recipes"], "--recipes with folders: expected one or the other"),
     (["report", "nowhere"], "no metrics.json in nowhere"),
     (["report", ("metrics.json", b"[]")], "metrics.json: expected a JSON object"),
     (["report", ("metrics.json", b"{}")], "metrics.json lacks a figure ('scores')"),

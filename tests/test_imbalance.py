@@ -79,7 +79,7 @@ def test_a_copy_of_an_image_under_another_name_stands_on_its_side():
     [
         ({"by": "user"}, "no column 'user'"),
         ({"n": 1}, "1 folds of"),
-        ({"n": 99}, "99 folds of 9 groups by person"),
+        ({"n": 99}, "99 folds of 10 groups by person"),
         ({"n": 9}, r"9 folds, and fewer images of disgust \(7\): expected no more folds"),
     ],
 )

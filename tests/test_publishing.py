@@ -393,7 +393,7 @@ def test_a_row_for_each_recipe_sets_theirs_beside_ours(tmp_path):
     }
     path = tmp_path / "four-emotions" / "metrics.json"
     path.write_text(json.dumps({"dataset": "facial_expressions", "scores": {"out-of-fold": score}}))
-    table = publishing.recipes_table(tmp_path).set_index("recipe")
+    table = publishing.recipes_table(tmp_path, recipes.RECIPES).set_index("recipe")
     assert list(table.index) == list(recipes.RECIPES)
     row = table.loc["four-emotions"]
     assert row["theirs"].startswith(
@@ -408,4 +408,4 @@ def test_a_row_for_each_recipe_sets_theirs_beside_ours(tmp_path):
     assert table.loc["ferplus-compact", "command"].endswith("--votes fer2013new.csv`")
     path.write_text(json.dumps({"dataset": "facial_expressions", "scores": {"out-of-fold": {}}}))
     with pytest.raises(ConfigurationError, match="lacks a figure"):
-        publishing.recipes_table(tmp_path)
+        publishing.recipes_table(tmp_path, recipes.RECIPES)

@@ -176,6 +176,12 @@ def test_a_last_layer_on_published_networks_is_all_that_is_stored(tmp_path, weig
     for name, model in (("one", parts[0]), ("two", models.average(parts))):
         publishing.save(model, described, directory=tmp_path / name, half=True)
         assert {path.name for path in (tmp_path / name).iterdir()} == {"head.keras", "recipe.json"}
+        if name == "one":  # an older file of another kind does not win
+            whole = {**described, "network_options": {}}
+            publishing.save(model, whole, directory=tmp_path / name, half=True)
+            names = {path.name for path in (tmp_path / name).iterdir()}
+            assert names == {"model.keras", "recipe.json"}
+            publishing.save(model, described, directory=tmp_path / name, half=True)
         assert (tmp_path / name / "head.keras").stat().st_size < 30_000
         opened = publishing.open_model(tmp_path / name).model
         np.testing.assert_allclose(
@@ -191,9 +197,15 @@ def test_a_last_layer_on_other_networks_than_its_own_is_refused(tmp_path):
     options = {"weights": "fer-baseline", "freeze": "all"}
     described = recipe("head", size=48, network="transfer", network_options=options)
     publishing.save(models.transfer((48, 48, 1), 3, **options), described, directory=tmp_path)
+    written = json.loads((tmp_path / "recipe.json").read_text())
     described["network_options"] = {"weights": "fer-deeper", "freeze": "all"}
-    (tmp_path / "recipe.json").write_text(json.dumps(described))
-    with pytest.raises(ConfigurationError, match=r"\(128, 3\), and .* \(192, 3\): expected"):
+    (tmp_path / "recipe.json").write_text(json.dumps(written | described))
+    with pytest.raises(ConfigurationError, match=r"fer-deeper give \(192, 3\) and are others"):
+        publishing.open_model(tmp_path)
+    # As many features, of other weights.
+    described["network_options"] = {"weights": "fer-compact", "freeze": "all"}
+    (tmp_path / "recipe.json").write_text(json.dumps(written | described))
+    with pytest.raises(ConfigurationError, match=r"fer-compact give \(128, 3\) and are others"):
         publishing.open_model(tmp_path)
     described["network_options"] = {"weights": "no-such", "freeze": "all"}
     (tmp_path / "recipe.json").write_text(json.dumps(described))

@@ -167,8 +167,17 @@ def test_a_last_layer_is_fitted_to_each_fold_and_the_rest_stored_once(people, tm
     before = (tmp_path / "fold-1" / "head.keras").stat().st_mtime_ns
     recipes.train(fitted, people, **options)
     assert (tmp_path / "fold-1" / "head.keras").stat().st_mtime_ns == before
-    with pytest.raises(ConfigurationError, match="holds a network without the state"):
+    with pytest.raises(ConfigurationError, match="another recipe or of other images"):
         recipes.train(dataclasses.replace(fitted, odds={}), people, **options)
+    with pytest.raises(ConfigurationError, match="fits its last layer and trains nothing"):
+        recipes.train(fitted, people, **options, epochs=1)
+    # After a stop in the middle: the folds that are there, and one that is fitted now.
+    whole = publishing.predict_out_of_fold(saved, faces)
+    for path in [*tmp_path.glob("*.*"), *(tmp_path / "fold-2").iterdir()]:
+        path.unlink()
+    again = recipes.train(fitted, people, **options)
+    np.testing.assert_allclose(publishing.predict_out_of_fold(again, faces), whole, atol=1e-6)
+    assert publishing.best_epoch(tmp_path)["epochs"] == 0
     with pytest.raises(ConfigurationError, match="epochs=0: expected 1 or more"):
         recipes.train(dataclasses.replace(fitted, head={}), people, **options)
 

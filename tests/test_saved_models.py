@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import emohelpers
-from emohelpers import publishing
+from emohelpers import publishing, recipes
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = sorted(path.parent for path in ROOT.glob("saved_models/*/recipe.json"))
@@ -74,7 +74,7 @@ def test_the_tables_of_readme_and_card_are_those_of_the_metrics(folder, tmp_path
 def test_the_readme_has_a_row_for_each_recipe(tmp_path):
     copy = tmp_path / "README.md"
     copy.write_bytes((ROOT / "README.md").read_bytes())
-    table = publishing.recipes_table(ROOT / "saved_models")
+    table = publishing.recipes_table(ROOT / "saved_models", recipes.RECIPES)
     assert not publishing.renew_table(copy, table, name="recipes")
 
 

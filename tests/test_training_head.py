@@ -130,7 +130,9 @@ def test_an_image_of_weight_two_is_the_same_as_one_that_is_there_twice():
     np.testing.assert_allclose(both[0], again[0], atol=1e-6)
 
 
-@pytest.mark.parametrize("weights", [[1.0] * 3, [1.0, 1.0, 1.0, -1.0], [float("nan")] * 4])
+@pytest.mark.parametrize(
+    "weights", [[1.0] * 3, [1.0, 1.0, 1.0, -1.0], [float("nan")] * 4, [0.0] * 4, [float("inf")] * 4]
+)
 def test_weights_that_do_not_fit_are_refused(weights):
     with pytest.raises(ConfigurationError, match="expected 0 or more for each of 4 images"):
         training.softmax_regression(np.eye(4), [0, 0, 1, 1], 2, sample_weight=weights)
@@ -140,6 +142,11 @@ def test_weights_that_do_not_fit_are_refused(weights):
 def test_a_shrinkage_out_of_range_is_refused(shrinkage):
     with pytest.raises(ConfigurationError, match="expected 0 to 1"):
         training.discriminant_analysis(np.eye(4), [0, 0, 1, 1], 2, shrinkage=shrinkage)
+
+
+def test_as_many_classes_as_images_tell_no_covariance():
+    with pytest.raises(ConfigurationError, match="3 images of 3 classes: expected more images"):
+        training.discriminant_analysis(np.eye(3), [0, 1, 2], 3)
 
 
 @pytest.mark.parametrize(

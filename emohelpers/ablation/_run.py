@@ -36,7 +36,8 @@ def run(
     """Train every step with every seed and compare them on images that they have not seen.
 
     Those are the validation split, or of a recipe with ``each_fold`` all images, each scored by the
-    network that was trained without its person.
+    network of the fold that tests on it. Intervals draw images: where there are several of a
+    person they are rather too narrow.
 
     Started again with the same arguments it goes on where it was stopped; trainings that are done
     are not repeated. Several processes may share the work if each has other steps or seeds.
@@ -83,7 +84,7 @@ def run(
         verbose=verbose,
     )
     if base.each_fold:
-        faces = load(base.dataset, path, size=base.size, cache=cache, **base.dataset_options)
+        faces = load(base.dataset, path, size=base.size, color=base.color, cache=cache)
         labels = faces.keep_classes(base.emotions).labels
         table = compare_classes(correct, labels, base.emotions)
         table.insert(1, "images", len(labels))

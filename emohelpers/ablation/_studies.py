@@ -16,8 +16,8 @@ class Study:
     Parameters
     ----------
     base : Recipe
-        What is changed. With ``each_fold`` every image is scored, by the network that has not seen
-        the person, and classes are compared; otherwise the validation split is scored.
+        What is changed. With ``each_fold`` every image is scored, by the network of the fold that
+        tests on it, and classes are compared; otherwise the validation split is scored.
     steps : mapping of str to Step
         The first one is what the others are compared with.
     """

@@ -26,7 +26,8 @@ def person_groups(dataset: FaceDataset, *, by: str = "person") -> list[str]:
 
     A group is a person, or several where an image of one is a copy of an image of another: the
     same photograph under two names (see `emohelpers.datasets.near_duplicates`), or one name in two
-    spellings (``HrithikRoshan``, ``Hrithik_Roshan``).
+    spellings (``HrithikRoshan``, ``Hrithik_Roshan``). Where persons are numbers,
+    as those of toy faces, the source knows them, and none are joined.
 
     Parameters
     ----------
@@ -61,6 +62,8 @@ def person_groups(dataset: FaceDataset, *, by: str = "person") -> list[str]:
     # A name without a letter, such as a number, is kept whole.
     folded = [re.sub(r"[\W_]", "", name.casefold()) or name for name in written]
     codes, names = pd.factorize(np.array(folded, dtype=object), sort=True)
+    if not any(re.search(r"[^\W\d_]", name) for name in names):
+        return [str(name) for name in names[codes]]
     pairs = near_duplicates(dataset.images, similarity=_CAUTIOUS)
     ends = codes[pairs["first"]], codes[pairs["second"]]
     joined = coo_array((np.ones(len(pairs)), ends), shape=(len(names), len(names)))

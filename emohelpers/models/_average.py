@@ -25,7 +25,7 @@ def average(networks: Sequence[Any]) -> Any:
     Returns
     -------
     keras.Model
-        Shares the weights of the first; those of the others as well, but for last layers alone.
+        Shares their weights; where they differ in a last layer alone, the last layers are copies.
 
     Raises
     ------

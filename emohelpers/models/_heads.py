@@ -1,17 +1,20 @@
 """Networks of which only the last layer is their own: the others are published, as they are."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from emohelpers.errors import ConfigurationError
 from emohelpers.models._average import on_top
+from emohelpers.models._layers import portable
 from emohelpers.models._transfer import transfer
 
-__all__ = ["FILE", "head_of", "is_head", "with_backbone"]
+__all__ = ["FILE", "backbone_sha256", "head_of", "is_head", "with_backbone"]
 
 FILE = "head.keras"
 """What holds the last layer, in place of ``model.keras``."""
@@ -40,6 +43,27 @@ def is_head(recipe: Mapping[str, Any]) -> bool:
         and options.get("freeze") == "all"
         and all(published or [False])
     )
+
+
+def backbone_sha256(model: Any) -> str:
+    """Return a digest of the weights below the last layer, or below those of an average.
+
+    Parameters
+    ----------
+    model : keras.Model
+        As in `head_of`.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+    """
+    own = {id(variable) for head in _dense(model) for variable in head.weights}
+    digest = hashlib.sha256()
+    for variable in model.weights:
+        if id(variable) not in own and "seed" not in variable.path:
+            digest.update(np.ascontiguousarray(keras.ops.convert_to_numpy(variable)).tobytes())
+    return digest.hexdigest()
 
 
 def head_of(model: Any) -> Any:
@@ -94,14 +118,16 @@ def with_backbone(head: Any, folder: Path) -> Any:
     network = transfer(shape, n_classes, **options)
     heads = _dense(head)
     given, taken = network.layers[-1].kernel.shape, heads[0].kernel.shape
-    if tuple(given) != tuple(taken):
+    known = recipe.get("backbone_sha256")
+    if tuple(given) != tuple(taken) or known != backbone_sha256(network):
         raise ConfigurationError(
-            f"{folder / FILE} takes and gives {tuple(taken)}, and what recipe.json puts it on "
-            f"{tuple(given)}: expected the networks that it was trained on"
+            f"{folder / FILE} is a last layer for {tuple(taken)} features and classes, trained on "
+            f"networks of the digest {known}; {options.get('weights')} give {tuple(given)} and are "
+            "others: expected the networks that it was trained on"
         )
     inputs = keras.Input(shape, name="pixels")
     below = keras.Model(network.inputs, network.layers[-1].input, name="below")
-    return on_top(inputs, heads, below=below)
+    return portable(on_top(inputs, heads, below=below))
 
 
 def _dense(model: Any) -> list[Any]:

@@ -109,7 +109,7 @@ def transfer(
         Outputs of the softmax.
     backbone : str, optional
         One of `BACKBONES`; left out where `weights` is a folder, which says it.
-    weights : str or Path, optional
+    weights : str or Path, or a sequence of them, optional
         Where the backbone's weights come from. Without it they are drawn at random.
 
         - ``"imagenet"``: Keras downloads them once, into ``~/.keras/models`` (or ``models`` in
@@ -117,7 +117,7 @@ def transfer(
         - A file of the backbone's weights (``.weights.h5``, ``.h5`` or ``.keras``): that download,
           or what ``model.get_layer("backbone").save_weights(file)`` wrote.
         - The name of a folder in ``saved_models/``, or the path of such a folder, with a slash.
-        - Several of these in a sequence: networks side by side, whose outputs are joined.
+        - Several such folders in a sequence: networks side by side, whose outputs are joined.
     freeze : int or "all"
         How many blocks, from the input on, training leaves as they are, 0 for none; ``"all"``
         trains the head alone (feature extraction). What lies before a block, such as the stem,
@@ -317,6 +317,10 @@ def _read_recipe(folder: Path) -> tuple[str, dict[str, Any], int]:
             f"{path} can not be read as a recipe ({error!r}): expected a JSON object with "
             "'network', 'network_options' and 'emotions'"
         ) from error
+    if recipe.get("each_fold"):
+        raise ConfigurationError(
+            f"{folder} averages a network for each fold: expected the folder of a single network"
+        )
     if recipe.get("members"):
         raise ConfigurationError(
             f"{folder} averages several networks: expected one of them, {recipe['members']}"

@@ -42,7 +42,8 @@ def best_epoch(directory: str | Path, *, monitor: str = "val_accuracy") -> dict[
     Returns
     -------
     dict
-        ``epochs`` (how many there were), ``best_epoch`` (from 1), and its ``val_accuracy`` and
+        ``epochs`` (how many there were), ``best_epoch`` (from 1; both are 0 where a last layer was
+        fitted and nothing trained), and its ``val_accuracy`` and
         ``val_loss``. Of a network for each fold they are the median and the means over folds.
 
     Raises
@@ -64,7 +65,7 @@ def best_epoch(directory: str | Path, *, monitor: str = "val_accuracy") -> dict[
         firsts = history.groupby("fold")[["epoch", "val_accuracy", "val_loss"]].first()
         row = firsts.mean()
         row["epoch"] = firsts["epoch"].median()
-        epochs = int(history.groupby("fold").size().max())
+        epochs = int(history["epoch"].max())
     except (ValueError, KeyError, IndexError) as error:
         raise ConfigurationError(
             f"{path} is no history ({error}): expected a row for each epoch with the columns "

@@ -159,19 +159,23 @@ def save(
     ConfigurationError
         If half precision can not hold a weight.
     """
+    from emohelpers.models import _heads
+
+    own = _heads.is_head(recipe)
+    if own:  # before the backbone is rounded, which is not stored
+        recipe = {**recipe, "backbone_sha256": _heads.backbone_sha256(model)}
     if half:
         round_to_half(model)
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    from emohelpers.models import _heads
-
     temporary = directory / f"model.{os.getpid()}.tmp.keras"
     try:
-        own = _heads.is_head(recipe)
         (_heads.head_of(model) if own else model).save(temporary, include_optimizer=False)
         if half:
             halve(temporary)
-        temporary.replace(directory / (_heads.FILE if own else "model.keras"))
+        written, other = (_heads.FILE, "model.keras") if own else ("model.keras", _heads.FILE)
+        temporary.replace(directory / written)
+        (directory / other).unlink(missing_ok=True)
     finally:
         temporary.unlink(missing_ok=True)
     write(directory / "recipe.json", json.dumps(recipe, indent=2) + "\n")

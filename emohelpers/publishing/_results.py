@@ -25,6 +25,14 @@ _PUBLISHED_PARTS = (
 )
 
 
+# How the commands in a table name what a user has.
+_EXAMPLES = {
+    "fer2013": "fer2013.csv",
+    "utkface": "UTKFace",
+    "facial_expressions": "facial_expressions",
+}
+
+
 def results_table(folders: Sequence[str | Path]) -> pd.DataFrame:
     """Collect the figures of published networks from their metrics files.
 
@@ -98,13 +106,16 @@ def _with_interval(figure: Mapping[str, float]) -> str:
     return f"{figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f})"
 
 
-def recipes_table(home: str | Path) -> pd.DataFrame:
+def recipes_table(home: str | Path, recipes: Mapping[str, Any]) -> pd.DataFrame:
     """Set what the authors of each recipe reported beside what this project reached.
 
     Parameters
     ----------
     home : path
-        Holds a folder for each published network, named as its recipe.
+        Holds a folder for each published network, named as its recipe; called ``saved_models`` in
+        links.
+    recipes : mapping of str to emohelpers.recipes.Recipe
+        By name.
 
     Returns
     -------
@@ -118,10 +129,8 @@ def recipes_table(home: str | Path) -> pd.DataFrame:
     ConfigurationError
         If a metrics file can not be read, or lacks a figure.
     """
-    from emohelpers.recipes import RECIPES
-
     rows = []
-    for name, recipe in RECIPES.items():
+    for name, recipe in recipes.items():
         path = Path(home) / name / "metrics.json"
         ours, on = "not published", ""
         if path.is_file():
@@ -142,17 +151,10 @@ def recipes_table(home: str | Path) -> pd.DataFrame:
         options = "" if recipe.dataset == "toyfaces" else f" --data {_EXAMPLES[recipe.dataset]}"
         options += " --votes fer2013new.csv" if recipe.votes or recipe.labels != "source" else ""
         options += " --labels labels.csv" if recipe.training_list else ""
-        theirs = ", ".join(f"{_words(key)} {value:.2f}" for key, value in recipe.reported.items())
+        theirs = ", ".join(f"{_words(key)} {value:g}" for key, value in recipe.reported.items())
         command = f"`emohelpers train {name}{options}`"
         rows.append((name, theirs, ours, on, command))
     return pd.DataFrame(rows, columns=["recipe", "theirs", "ours", "on", "command"])
-
-
-_EXAMPLES = {
-    "fer2013": "fer2013.csv",
-    "utkface": "UTKFace",
-    "facial_expressions": "facial_expressions",
-}
 
 
 def _words(key: str) -> str:

@@ -45,7 +45,7 @@ def train_each_fold(
     members, histories = [], []
     for fold in range(1, recipe.folds + 1):
         place = directory / f"fold-{fold}"
-        saved = train(
+        train(
             replace(recipe, each_fold=False),
             path,
             directory=place,
@@ -56,7 +56,8 @@ def train_each_fold(
             seed=seed,
             **options,
         )
-        members.append(saved.model)
+        # From its file, whether it was trained just now or before a stop.
+        members.append(publishing.open_model(place).model)
         histories.append(pd.read_csv(place / "history.csv").assign(fold=fold))
     saved = publishing.save(
         models.average(members),

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from emohelpers import publishing
 from emohelpers.datasets import FaceDataset
 from emohelpers.datasets._crop import load_cropped
 from emohelpers.errors import ConfigurationError
-from emohelpers.publishing import holds_network
 from emohelpers.recipes._classes import class_weights, odds, resampled
 from emohelpers.recipes._data import divided, offline_copies, thinned
 from emohelpers.recipes._recipe import Recipe
@@ -50,8 +50,8 @@ def train(
     path : path, optional
         Where the data set lies; toy faces need none.
     directory : path
-        Gets ``model.keras``, ``recipe.json``, ``history.csv`` and ``state.npz``, and where more
-        than the labels is learned, ``targets.npz``.
+        Gets ``model.keras`` (or ``head.keras``), ``recipe.json``, ``history.csv`` and
+        ``state.npz``, and where more than the labels is learned, ``targets.npz``.
     faces : FaceDataset, optional
         In place of what lies at `path`: with the recipe's classes and size, and a split for each
         image.
@@ -91,11 +91,16 @@ def train(
     """
     import keras
 
-    from emohelpers import augmentation, evaluation, models, publishing, training
+    from emohelpers import augmentation, evaluation, models, training
 
     directory = Path(directory)
     _check_precision(precision)
     if recipe.each_fold:
+        if faces is not None:
+            raise ConfigurationError(
+                f"recipe {recipe.name} trains a network for each fold of what lies at a path: "
+                "expected a path, not faces"
+            )
         from emohelpers.recipes._each_fold import train_each_fold
 
         return train_each_fold(
@@ -112,14 +117,17 @@ def train(
             verbose=verbose,
         )
     epochs = recipe.epochs if epochs is None else epochs
-    if epochs < (0 if recipe.head else 1):
+    if recipe.head and epochs:
+        raise ConfigurationError(
+            f"epochs={epochs}: recipe {recipe.name} fits its last layer and trains nothing: "
+            "expected 0"
+        )
+    if epochs < 1 and not recipe.head:
         raise ConfigurationError(f"epochs={epochs}: expected 1 or more")
     if not 0 <= seed < 2**32:
         raise ConfigurationError(f"seed={seed}: expected 0 to {2**32 - 1}")
-    written = settings(recipe, epochs=epochs, precision=precision, seed=seed, fold=fold)
-    if not epochs and _is_done(directory, written):
-        return publishing.open_model(directory)
-    _check_free(directory)
+    if epochs:
+        _check_free(directory)
     builder = _builder(recipe)
     data = (
         _load(recipe, path, votes=votes, labels=labels, fold=fold, cache=cache)
@@ -129,6 +137,11 @@ def train(
     _check_classes(recipe, data)
     data = offline_copies(recipe, data, directory=directory, seed=seed, cache=cache)
     found = thinned(recipe, evaluation.training_rows(data), seed=seed)
+    written = settings(recipe, epochs=epochs, precision=precision, seed=seed, fold=fold)
+    if recipe.head:
+        written["learned_from"] = _digest(found)
+        if _is_done(directory, written):
+            return publishing.open_model(directory)
     factors = odds(recipe, found.labels)
     rows = resampled(recipe, found, seed=seed)
     keras.utils.set_random_seed(seed)
@@ -169,8 +182,8 @@ def train(
         training.fit_head(model, found, **recipe.head)
     if factors is not None:
         training.multiply_odds(model, factors)
-    if not epochs:
-        _write_history(model, rows, data.split("validation"), directory=directory)
+    if recipe.head:
+        _write_history(model, found, data.split("validation"), directory=directory)
     return publishing.save(
         models.portable(model),
         written,
@@ -240,7 +253,7 @@ def _check_classes(recipe: Recipe, data: FaceDataset) -> None:
 
 def _targets(recipe: Recipe, rows: FaceDataset, *, directory: Path) -> NDArray[np.float32] | None:
     """Return what is to be learned of each training image, where that is not its label alone."""
-    from emohelpers import evaluation, models, publishing, raters
+    from emohelpers import evaluation, models, raters
 
     if not 0 <= recipe.teacher_share <= 1 or (recipe.teacher_share > 0) != bool(recipe.teacher):
         raise ConfigurationError(
@@ -305,19 +318,34 @@ def _among(
 
 def _check_free(directory: Path) -> None:
     """Refuse a folder, such as a published one, whose network no training could go on with."""
-    if holds_network(directory) and not (directory / "state.npz").exists():
+    if publishing.holds_network(directory) and not (directory / "state.npz").exists():
         raise ConfigurationError(
             f"{directory} holds a network without the state of its training: expected a folder "
             "that is new or whose training can go on"
         )
 
 
+def _digest(rows: FaceDataset) -> str:
+    """Return a digest of images that a last layer was fitted to: their files and labels."""
+    files = "\n".join(rows.table["file"].astype(str))
+    return hashlib.sha256(files.encode() + rows.labels.tobytes()).hexdigest()
+
+
 def _is_done(directory: Path, written: Mapping[str, Any]) -> bool:
-    """Say whether a folder holds the network of this recipe, which took no epochs to train."""
-    known = directory / "recipe.json"
-    if not holds_network(directory) or not known.exists():
+    """Say whether a folder holds this fitted network; refuse one that holds anything else."""
+    if not (directory / "recipe.json").exists():
+        if publishing.holds_network(directory) or (directory / "state.npz").exists():
+            raise ConfigurationError(f"{directory} holds another training: expected a new folder")
         return False
-    return bool(json.loads(known.read_text()) == json.loads(json.dumps(written)))
+    known = publishing.read_recipe(directory)
+    known.pop("backbone_sha256", None)
+    # Through JSON, as the other went: its tuples are lists.
+    if known != json.loads(json.dumps(written)):
+        raise ConfigurationError(
+            f"{directory} holds a network of another recipe or of other images: expected a new "
+            "folder"
+        )
+    return publishing.holds_network(directory)
 
 
 def _write_history(
@@ -326,14 +354,19 @@ def _write_history(
     """Write the history of a network whose last layer alone was fitted: a row, for no epoch."""
     from emohelpers import evaluation
 
+    validation.check_labelled()
     row: dict[str, float] = {"epoch": 0}
     for prefix, faces in (("", train), ("val_", validation)):
+        if not len(faces):
+            raise ConfigurationError(f"no images to {'validate on' if prefix else 'learn from'}")
         shares = evaluation.predict(model, faces.images)
         of_label = shares[np.arange(len(faces)), faces.labels]
         row[f"{prefix}loss"] = float(-np.log(np.maximum(of_label, 1e-7)).mean())
         row[f"{prefix}accuracy"] = float((shares.argmax(axis=1) == faces.labels).mean())
     directory.mkdir(parents=True, exist_ok=True)
-    pd.DataFrame([row]).to_csv(directory / "history.csv", index=False)
+    temporary = directory / "history.csv.tmp"
+    pd.DataFrame([row]).round(6).to_csv(temporary, index=False)
+    temporary.replace(directory / "history.csv")
 
 
 def _check_precision(precision: str) -> None:

@@ -55,7 +55,8 @@ def fit_head(
     Raises
     ------
     ConfigurationError
-        If data and model do not fit, the penalty is not above 0 or the method not known.
+        If data and model do not fit, the method is not known, or penalty or shrinkage are out of
+        their range.
 
     Examples
     --------
@@ -155,10 +156,10 @@ def softmax_regression(
         weights = np.array([class_weights[label] for label in range(n_classes)])[found]
     if sample_weight is not None:
         own = np.asarray(sample_weight, dtype=np.float64)
-        if own.shape != found.shape or not (own >= 0).all():
+        if own.shape != found.shape or not ((own >= 0) & (own < np.inf)).all() or not own.any():
             raise ConfigurationError(
                 f"sample_weight of shape {own.shape}: expected 0 or more for each of "
-                f"{len(found)} images"
+                f"{len(found)} images, and some above 0"
             )
         weights = own if weights is None else own * weights
     scaler = StandardScaler()
@@ -177,9 +178,9 @@ def discriminant_analysis(
     """Fit a softmax layer to features by the means of the classes: linear discriminant analysis.
 
     Each class has a mean of its own, and all share one covariance, the average of those of the
-    classes. A class of nine images has to tell little more than its mean: where classes are very
-    rare, that is steadier than `softmax_regression` with class weights. The layer answers as if all
-    classes were equally frequent.
+    classes, each counting alike however many images it has. Where classes are very rare, that is
+    steadier than `softmax_regression` with class weights. The layer answers as if all classes were
+    equally frequent.
 
     Parameters
     ----------
@@ -213,6 +214,10 @@ def discriminant_analysis(
     given, found, present = _checked(features, labels, n_classes)
     if not 0 <= shrinkage <= 1:
         raise ConfigurationError(f"shrinkage={shrinkage}: expected 0 to 1")
+    if len(given) <= len(present):
+        raise ConfigurationError(
+            f"{len(given)} images of {len(present)} classes: expected more images than classes"
+        )
     scaler = StandardScaler()
     analysis = LinearDiscriminantAnalysis(
         solver="lsqr", shrinkage=shrinkage, priors=[1 / len(present)] * len(present)
