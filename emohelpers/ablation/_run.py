@@ -84,7 +84,14 @@ def run(
         verbose=verbose,
     )
     if base.each_fold:
-        faces = load(base.dataset, path, size=base.size, color=base.color, cache=cache)
+        faces = load(
+            base.dataset,
+            path,
+            size=base.size,
+            color=base.color,
+            cache=cache,
+            **base.dataset_options,
+        )
         labels = faces.keep_classes(base.emotions).labels
         table = compare_classes(correct, labels, base.emotions)
         table.insert(1, "images", len(labels))
