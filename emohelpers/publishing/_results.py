@@ -138,7 +138,7 @@ def recipes_table(home: str | Path, recipes: Mapping[str, Any]) -> pd.DataFrame:
             try:
                 part = next(part for part in _PUBLISHED_PARTS if part in result["scores"])
                 score = result["scores"][part]
-                wanted = recipe.reported or {"accuracy": None}
+                wanted = recipe.reported or ("accuracy", "balanced_accuracy")
                 ours = ", ".join(_figure(key, score) for key in wanted)
                 on = f"{result['dataset']} {part}, {score['n']:,} images"
             except (KeyError, TypeError, AttributeError, StopIteration) as error:
@@ -163,8 +163,8 @@ def _words(key: str) -> str:
 
 def _figure(key: str, score: Mapping[str, Any]) -> str:
     """Write the figure of ours that corresponds to one that authors reported."""
-    if key in ("accuracy", "f1"):
-        name = {"accuracy": "accuracy", "f1": "macro_f1"}[key]
+    name = {"f1": "macro_f1"}.get(key, key)
+    if name in score:
         return f"{_words(name)} {_with_interval(score[name])}"
     emotion = key.partition("_")[0]
     return f"{emotion} recall {_with_interval(score['per_class'][emotion]['recall'])}"
