@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from emohelpers import augmentation, datasets, evaluation, models, publishing, recipes
+from emohelpers import augmentation, datasets, evaluation, models, publishing, recipes, training
 from emohelpers.errors import ConfigurationError, EmohelpersError
 
 TINY = recipes.Recipe(
@@ -28,7 +28,7 @@ TINY = recipes.Recipe(
 )
 
 
-@pytest.mark.parametrize("recipe", recipes.RECIPES.values(), ids=str)
+@pytest.mark.parametrize("recipe", recipes.RECIPES.values(), ids=recipes.RECIPES)
 def test_every_recipe_names_only_what_exists(recipe):
     assert recipes.get(recipe.name) is recipe
     assert recipe.dataset in datasets.SOURCES
@@ -40,7 +40,10 @@ def test_every_recipe_names_only_what_exists(recipe):
     assert set(recipe.reported) <= {"accuracy", "f1", *recalls}
     assert 0 < recipe.learning_rate < 1
     assert 0 <= recipe.label_smoothing < 1
-    assert recipe.warmup < recipe.epochs
+    # A last layer that is calculated takes no epochs, and everything else takes some.
+    assert (recipe.epochs == 0) == bool(recipe.head)
+    assert recipe.head or recipe.warmup < recipe.epochs
+    assert set(recipe.head) <= set(inspect.signature(training.fit_head).parameters)
     assert 0 <= recipe.votes <= 1
     assert (recipe.teacher_share > 0) == (recipe.teacher is not None)
     assert recipe.labels in ("source", "majority")
