@@ -58,7 +58,7 @@ def steadiness(histories: Mapping[str, pd.DataFrame], *, first: int = 3) -> pd.D
             raise ConfigurationError(
                 f"{name}: {len(counted)} epochs from epoch {first} on: expected two or more"
             )
-        falls = (-counted["val_accuracy"].diff().iloc[1:]).clip(lower=0)
+        falls = -counted["val_accuracy"].diff().iloc[1:].clip(upper=0) + 0.0
         rows[name] = {
             "epochs": len(counted),
             "best": float(counted["val_accuracy"].max()),
