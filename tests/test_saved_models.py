@@ -88,6 +88,7 @@ LABELS, VOTES = {"labels": "utkface_expression_dev.csv"}, {"votes": "ferplus.csv
     ("folder", "dataset", "file", "beside", "crop", "views"),
     [
         ("fer-baseline", *FER, {}, 0.0, 1),
+        ("fer-baseline-authors", *FER, {}, 0.0, 1),
         ("fer-compact", *FER, {}, 0.0, 1),
         ("fer-compact", *FER, {}, 0.0, 2),
         ("fer-deeper", *FER, {}, 0.0, 1),
