@@ -238,6 +238,18 @@ def test_a_byte_changed_anywhere_is_noticed_or_harmless(tmp_path, kind, data):
         assert sorted(found.values()) == sorted(FILES.values())
 
 
+def test_a_zip_whose_files_begin_before_its_beginning_is_damaged(tmp_path):
+    path = pack(tmp_path, "zip", FILES)
+    content = bytearray(path.read_bytes())
+    # Where its directory begins, says its last record; zipfile moves all places by the difference.
+    place = content.rindex(b"PK\x05\x06") + 16
+    said = int.from_bytes(content[place : place + 4], "little")
+    content[place : place + 4] = (said + 100).to_bytes(4, "little")
+    path.write_bytes(content)
+    with pytest.raises(ArchiveError, match="damaged or cut short"), open_source(path) as source:
+        dict(source.iter_members())
+
+
 def test_a_bomb_is_bounded_even_where_it_would_only_be_stepped_over(tmp_path):
     path = tmp_path / "set.tar.gz"
     with tarfile.open(path, "w:gz") as tar:

@@ -1,5 +1,6 @@
 """What a folder and every kind of archive have in common: named files, read within bounds."""
 
+import errno
 import gzip
 import io
 import lzma
@@ -242,8 +243,9 @@ class Source(ABC):
         except _DAMAGE as error:
             raise _damage(place, error) from error
         except OSError as error:
-            # bz2 says only this of bad data; a failing disk sets errno and is nobody's format.
-            if error.errno is not None:
+            # bz2 says only this of bad data, and a zip may name a place before its beginning; a
+            # failing disk sets another errno and is nobody's format.
+            if error.errno not in (None, errno.EINVAL):
                 raise
             raise _damage(place, error) from error
 
