@@ -35,10 +35,10 @@ def _print_json(content: dict[str, Any]) -> None:
 
 def write_table(table: Any, path: Path) -> None:
     """Write a data frame as CSV, beside and moved into place."""
+    from emohelpers import publishing
+
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    table.to_csv(temporary, index=False, lineterminator="\n")
-    temporary.replace(path)
+    publishing.write(path, table.to_csv(index=False, lineterminator="\n"))
 
 
 @app.command("list")

@@ -2,6 +2,7 @@
 
 import io
 import warnings
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +10,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from emohelpers.errors import ImageError
 
-__all__ = ["IMAGE_SUFFIXES", "MAX_PIXELS", "MIN_SIDE", "decode", "fit"]
+__all__ = ["IMAGE_SUFFIXES", "MAX_PIXELS", "MIN_SIDE", "decode", "fit", "from_16_bits"]
 
 IMAGE_SUFFIXES = (
     ".png",
@@ -169,5 +170,9 @@ def _from_16_bits(image: Image.Image, where: str) -> Image.Image:
         raise ImageError(
             f"{where} holds pixels from {values.min()} to {values.max()}: expected 8 or 16 bits"
         )
-    # 65535 = 255 * 257, so this maps the ends onto the ends.
-    return Image.fromarray(((values + 128) // 257).astype(np.uint8))
+    return Image.fromarray(from_16_bits(values))
+
+
+def from_16_bits(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """Map 0..65535 onto 0..255, the ends onto the ends: 65535 = 255 * 257."""
+    return ((values.astype(np.int64) + 128) // 257).astype(np.uint8)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emohelpers.datasets._images import MAX_PIXELS, MIN_SIDE, decode
+from emohelpers.datasets._images import MAX_PIXELS, MIN_SIDE, decode, from_16_bits
 from emohelpers.errors import ImageError, MissingPathError
 from emohelpers.faces._face import Detector, Face
 from emohelpers.faces._haar import HaarDetector
@@ -64,8 +64,7 @@ def read_photo(image: Any) -> NDArray[np.uint8]:
     if pixels.dtype != np.uint8:
         if pixels.dtype != np.uint16:
             raise ImageError(f"pixels of dtype {pixels.dtype}: expected uint8 or uint16")
-        # 65535 = 255 * 257, so this maps the ends onto the ends.
-        pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+        pixels = from_16_bits(pixels)
     if pixels.shape[2] in (2, 4):
         alpha = pixels[..., -1:].astype(np.float32) / 255
         over = pixels[..., :-1] * alpha + 255 * (1 - alpha)

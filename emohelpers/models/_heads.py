@@ -41,7 +41,8 @@ def is_head(recipe: Mapping[str, Any]) -> bool:
     return (
         recipe.get("network") == "transfer"
         and options.get("freeze") == "all"
-        and all(published or [False])
+        and bool(published)
+        and all(published)
     )
 
 

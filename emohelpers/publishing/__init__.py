@@ -6,7 +6,7 @@ into one table.
 """
 
 from emohelpers.publishing._ensembles import combine
-from emohelpers.publishing._files import holds_network, read_recipe
+from emohelpers.publishing._files import holds_network, read_recipe, write
 from emohelpers.publishing._metrics import (
     best_epoch,
     groups_file,
@@ -43,5 +43,6 @@ __all__ = [
     "renew_table",
     "results_table",
     "save",
+    "write",
     "write_metrics",
 ]

@@ -65,7 +65,5 @@ def train_each_fold(
         directory=directory,
         half=half,
     )
-    temporary = directory / "history.csv.tmp"
-    pd.concat(histories).to_csv(temporary, index=False)
-    temporary.replace(directory / "history.csv")
+    publishing.write(directory / "history.csv", pd.concat(histories).to_csv(index=False))
     return saved

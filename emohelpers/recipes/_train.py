@@ -364,9 +364,7 @@ def _write_history(
         row[f"{prefix}loss"] = float(-np.log(np.maximum(of_label, 1e-7)).mean())
         row[f"{prefix}accuracy"] = float((shares.argmax(axis=1) == faces.labels).mean())
     directory.mkdir(parents=True, exist_ok=True)
-    temporary = directory / "history.csv.tmp"
-    pd.DataFrame([row]).round(6).to_csv(temporary, index=False)
-    temporary.replace(directory / "history.csv")
+    publishing.write(directory / "history.csv", pd.DataFrame([row]).round(6).to_csv(index=False))
 
 
 def _check_precision(precision: str) -> None:
