@@ -1,10 +1,11 @@
 """An open course and toolkit for recognising facial expressions.
 
 The rooms, in the order in which data flows: `datasets`, `preprocessing`, `augmentation`,
-`sampling`, `models`, `training`, `evaluation`, `fairness`, `plots`; `raters` says how far people
-agree, `labellers` how far single labels can be trusted, `labelling` makes labels where there are
-none, `recipes` names whole systems, `ablation` takes one apart, `imbalance` compares what helps
-rare classes, and `publishing` holds their results. `load_model` returns a trained network.
+`sampling`, `models`, `training`, `evaluation`, `fairness`, `plots`; `faces` finds faces in photos
+and `inference` recognises what they express; `raters` says how far people agree, `labellers` how
+far single labels can be trusted, `labelling` makes labels where there are none, `recipes` names
+whole systems, `ablation` takes one apart, `imbalance` compares what helps rare classes, and
+`publishing` holds their results. `load_model` returns a trained network.
 Importing the package imports none of them, and no Keras: each is imported when it is first used.
 """
 
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
         datasets,
         errors,
         evaluation,
+        faces,
         fairness,
         imbalance,
+        inference,
         labellers,
         labelling,
         models,
@@ -41,8 +44,10 @@ __all__ = [
     "datasets",
     "errors",
     "evaluation",
+    "faces",
     "fairness",
     "imbalance",
+    "inference",
     "labellers",
     "labelling",
     "load_model",

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from emohelpers.datasets._registry import Download, locate, look_up
 from emohelpers.errors import ConfigurationError, FetchError
 
-__all__ = ["fetch", "steps"]
+__all__ = ["fetch", "retrieve", "steps"]
 
 _BLOCK = 1 << 18
 _TIMEOUT_S = 60
@@ -99,15 +99,17 @@ def fetch(name: str, to: str | Path = "datasets", *, progress: bool = True) -> P
         if here is not None:
             return here
         raise FetchError("\n".join([f"{name} can not be fetched by a program:", *numbered]))
-    target = folder / source.download.file_name
+    return retrieve(source.download, folder / source.download.file_name, progress=progress)
+
+
+def retrieve(download: Download, target: Path, *, progress: bool) -> Path:
+    """Download through pooch, which checks the hash and moves the file into place.
+
+    A file that is there already is checked and kept.
+    """
     if target.exists():
-        _inspect(target, source.download)
+        _inspect(target, download)
         return target
-    return _retrieve(source.download, target, progress=progress)
-
-
-def _retrieve(download: Download, target: Path, *, progress: bool) -> Path:
-    """Download through pooch, which checks the hash and moves the file into place."""
     import pooch
 
     part = target.with_name(target.name + ".part")

@@ -1,6 +1,6 @@
 """Predictions, metrics with intervals, and the protocol by which a network is scored."""
 
-from emohelpers.evaluation._predictions import VIEWS, answers_table, predict
+from emohelpers.evaluation._predictions import VIEWS, answers_table, both_classes, predict
 from emohelpers.evaluation._protocol import (
     evaluate,
     predict_parts,
@@ -24,6 +24,7 @@ from emohelpers.evaluation._tables import (
 __all__ = [
     "VIEWS",
     "answers_table",
+    "both_classes",
     "confusion_table",
     "evaluate",
     "interval_entries",

@@ -12,7 +12,7 @@ from emohelpers.datasets import FaceDataset
 from emohelpers.errors import ConfigurationError
 from emohelpers.preprocessing import crop, resize
 
-__all__ = ["VIEWS", "answers_table", "predict"]
+__all__ = ["VIEWS", "answers_table", "both_classes", "predict"]
 
 VIEWS = (1, 2, 10)
 """Views at test time: 1 is the image itself, 2 the image and its mirror image, 10 five crops of it
@@ -74,10 +74,30 @@ def predict(
         for view in _views(batch, views):
             total += network(view)
         parts.append(total / np.float32(views))
-    probabilities = np.concatenate(parts)
-    if probabilities.shape[1] == 1:
-        probabilities = np.concatenate([1 - probabilities, probabilities], axis=1)
-    return probabilities
+    return both_classes(np.concatenate(parts))
+
+
+def both_classes(outputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the probabilities of two classes where a network gives that of the second alone.
+
+    Parameters
+    ----------
+    outputs : ndarray of float32, shape (n, n_outputs)
+        In 0..1.
+
+    Returns
+    -------
+    ndarray of float32, shape (n, max(2, n_outputs))
+        One sigmoid output ``p`` becomes ``(1 - p, p)``; others are returned as they are.
+
+    Examples
+    --------
+    >>> both_classes(np.array([[0.25]], np.float32))
+    array([[0.75, 0.25]], dtype=float32)
+    """
+    if outputs.shape[1] > 1:
+        return outputs
+    return np.concatenate([1 - outputs, outputs], axis=1)
 
 
 def _network(model: Any, batch_size: int) -> Any:

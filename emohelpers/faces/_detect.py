@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from emohelpers.datasets._images import MAX_PIXELS, MIN_SIDE, decode, from_16_bits
 from emohelpers.errors import ImageError, MissingPathError
+from emohelpers.faces._choose import open_detector
 from emohelpers.faces._face import Detector, Face
-from emohelpers.faces._haar import HaarDetector
 
 __all__ = ["detect", "read_photo"]
 
@@ -80,7 +80,7 @@ def detect(image: Any, detector: Detector | None = None) -> list[Face]:
     image : path, bytes or array_like
         See `read_photo`.
     detector : Detector, optional
-        The Haar cascade without it.
+        Without it YuNet, once `fetch_yunet` has brought it, or the Haar cascade.
 
     Returns
     -------
@@ -99,4 +99,4 @@ def detect(image: Any, detector: Detector | None = None) -> list[Face]:
     >>> detect(np.full((80, 120), 200, np.uint8))
     []
     """
-    return (detector or HaarDetector())(read_photo(image))
+    return (detector or open_detector())(read_photo(image))

@@ -1,6 +1,6 @@
 """OpenCV's Haar cascade."""
 
-from functools import cache
+import threading
 from pathlib import Path
 
 import cv2
@@ -81,11 +81,16 @@ class HaarDetector:
         return sorted(faces, key=lambda face: -face.score)
 
 
-@cache
+_own = threading.local()
+
+
 def _cascade(name: str) -> cv2.CascadeClassifier:
-    return cv2.CascadeClassifier(
-        str(Path(cv2.__file__).parent / "data" / f"haarcascade_{name}.xml")
-    )
+    """Load a cascade once for each thread: one object can not look at two photos at a time."""
+    loaded = _own.__dict__
+    if name not in loaded:
+        file = Path(cv2.__file__).parent / "data" / f"haarcascade_{name}.xml"
+        loaded[name] = cv2.CascadeClassifier(str(file))
+    return loaded[name]
 
 
 def _landmarks(grey: NDArray[np.uint8], box: NDArray[np.int32]) -> NDArray[np.float64]:

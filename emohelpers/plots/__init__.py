@@ -24,6 +24,7 @@ from emohelpers.plots._images import (
 from emohelpers.plots._matrices import confusion_matrix, rater_disagreement
 from emohelpers.plots._means import class_means, mean_faces
 from emohelpers.plots._style import EMOTION_COLORS, SlideFigure, save, style
+from emohelpers.plots._timeline import emotion_timeline
 
 __all__ = [
     "EMOTION_COLORS",
@@ -34,6 +35,7 @@ __all__ = [
     "compare_curves",
     "confusion_matrix",
     "differences",
+    "emotion_timeline",
     "groups",
     "image_grid",
     "intervals",
