@@ -29,7 +29,7 @@ PLATE, TRACK, TEXT, DIM = (24, 24, 28), (66, 66, 72, 235), (255, 255, 255), (210
 PLATE_SHARE = 0.76  # of the plate's colour in what is seen; white on it can be read on any photo
 LONGEST_NAME = 18
 
-# How bad it is to cover a pixel of each; anything but the last may also lie outside the photo.
+# How bad a pixel of a plate is that covers each of these, or that lies outside the photo.
 COVERS_OTHER, COVERS_TEXT, COVERS_OWN, OUTSIDE = 3.0, 2.0, 1.5, 4.0
 
 
@@ -135,7 +135,7 @@ def annotate(
     for own, (row, box, sizes) in enumerate(faces):
         panel = _panel(tuple(map(str, class_names)), _shown(row), sizes.small)
         down, across = panel.picture.shape[:2]
-        if bars and not sizes.brief and down <= high and across <= wide:
+        if bars and panel.tops and not sizes.brief and down <= high and across <= wide:
             panels[own] = (panel, _panel_places(box, (across, down), taken[own], sizes))
     spots: dict[int, Box] = {}
     # Twice: the first to choose did not know where the last would have to go.
