@@ -4,9 +4,10 @@ The rooms, in the order in which data flows: `datasets`, `preprocessing`, `augme
 `sampling`, `models`, `training`, `evaluation`, `fairness`, `plots`; `faces` finds faces in photos
 and `inference` recognises what they express; `raters` says how far people agree, `labellers` how
 far single labels can be trusted, `labelling` makes labels where there are none, `recipes` names
-whole systems, `ablation` takes one apart, `imbalance` compares what helps rare classes, and
-`publishing` holds their results. `load_model` returns a trained network.
-Importing the package imports none of them, and no Keras: each is imported when it is first used.
+whole systems, `ablation` takes one apart, `imbalance` compares what helps rare classes,
+`publishing` holds their results, and `deck` makes slides of them. `load_model` returns a trained
+network. Importing the package imports none of them, and no Keras: each is imported when it is first
+used.
 """
 
 from importlib import import_module
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
         ablation,
         augmentation,
         datasets,
+        deck,
         errors,
         evaluation,
         faces,
@@ -42,6 +44,7 @@ __all__ = [
     "ablation",
     "augmentation",
     "datasets",
+    "deck",
     "errors",
     "evaluation",
     "faces",
