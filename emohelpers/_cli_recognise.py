@@ -57,7 +57,9 @@ def recognizer(
 
 
 def predict(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH", exists=True, help="Photos and folders.")],
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH", exists=True, help="Photos and folders.")
+    ],
     out: Annotated[
         Path | None,
         typer.Option(

@@ -17,6 +17,10 @@ __all__ = ["HaarDetector"]
 _LONG_SIDE = 1000
 _SMALLEST = 24
 
+# The cascade knows whole heads: for one that the border cuts off the border is drawn out, by so
+# many pixels, or so much of the shorter side where that is less.
+_BEYOND, _BEYOND_SHARE = 60, 0.2
+
 
 class HaarDetector:
     """Find upright faces seen from the front by a cascade of Haar-like features.
@@ -66,6 +70,8 @@ class HaarDetector:
             else grey
         )
         least = max(_SMALLEST, round(self.smallest * min(small.shape)))
+        beyond = round(min(_BEYOND, _BEYOND_SHARE * min(small.shape)))
+        small = cv2.copyMakeBorder(small, *[beyond] * 4, cv2.BORDER_REPLICATE)
         boxes, _, weights = _cascade("frontalface_default").detectMultiScale3(
             small,
             scaleFactor=1.1,
@@ -75,8 +81,9 @@ class HaarDetector:
         )
         faces = []
         for box, weight in zip(np.asarray(boxes).reshape(-1, 4), weights, strict=True):
-            left, top, wide, high = (round(value / scale) for value in box.tolist())
-            landmarks = _landmarks(small, box) / scale
+            corner = (box[:2] - beyond) / scale
+            left, top, wide, high = (round(value) for value in (*corner, *(box[2:] / scale)))
+            landmarks = (_landmarks(small, box) - beyond) / scale
             faces.append(Face((left, top, wide, high), float(weight), landmarks))
         return sorted(faces, key=lambda face: -face.score)
 

@@ -192,7 +192,7 @@ class _Reader:
         self._name = f"camera {source}" if isinstance(source, int) else os.fspath(source)
         if not self.live and not Path(self._name).is_file():
             raise MissingPathError(f"no file {self._name}: expected a video")
-        with _quiet():
+        with _quiet(), quiet_libraries():
             self._capture = cv2.VideoCapture(source if self.live else self._name)
             # A camera that is not there, and a file without pictures, may open all the same.
             self._ahead = self._capture.isOpened() and self._capture.grab()
