@@ -248,7 +248,9 @@ def _finish(
 
     if table is not None:
         write_table(rows, table)
-    if timeline is not None and len(rows):
+    if rows.empty:
+        timeline = None  # there is nothing to draw
+    if timeline is not None:
         from emohelpers import plots
 
         plots.emotion_timeline(rows).get_figure(root=True).savefig(timeline)  # type: ignore[union-attr]

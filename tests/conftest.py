@@ -1,10 +1,14 @@
 """Fixtures that several test modules share."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import settings
+
+from emohelpers import cli
 
 REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -24,3 +28,18 @@ def real_data() -> Callable[[str], Path]:
         return path
 
     return find
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Call the command as the shell does; return its exit status and what it printed where."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["emohelpers", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        printed = capsys.readouterr()
+        code = caught.value.code or 0
+        return SimpleNamespace(code=code, stdout=printed.out, stderr=printed.err)
+
+    return call

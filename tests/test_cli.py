@@ -18,21 +18,6 @@ from emohelpers import cli, datasets, publishing, recipes
 COMMAND = Path(sys.executable).with_name("emohelpers")
 
 
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Call the command as the shell does; return its exit status and what it printed where."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["emohelpers", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        printed = capsys.readouterr()
-        code = caught.value.code or 0
-        return SimpleNamespace(code=code, stdout=printed.out, stderr=printed.err)
-
-    return call
-
-
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """A folder with class folders of toy faces, and one with a network trained on them."""
