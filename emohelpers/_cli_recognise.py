@@ -76,7 +76,7 @@ def predict(
     model: Model = "fer-compact",
     detector: DetectorName = "auto",
     margin: Margin = None,
-    least_confidence: LeastConfidence = 0.5,
+    least_confidence: LeastConfidence = 0.4,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
@@ -121,7 +121,7 @@ def video(
     model: Model = "fer-compact",
     detector: DetectorName = "auto",
     margin: Margin = None,
-    least_confidence: LeastConfidence = 0.5,
+    least_confidence: LeastConfidence = 0.4,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
@@ -155,7 +155,7 @@ def webcam(
     model: Model = "fer-compact",
     detector: DetectorName = "auto",
     margin: Margin = None,
-    least_confidence: LeastConfidence = 0.5,
+    least_confidence: LeastConfidence = 0.4,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
