@@ -28,8 +28,7 @@ DetectorName = Annotated[
     ),
 ]
 Margin = Annotated[
-    float | None,
-    typer.Option(help="By what share a face's box grows on each side [what suits the detector]."),
+    float, typer.Option(help="By what share a face's box grows on each side before it is cut out.")
 ]
 LeastConfidence = Annotated[
     float, typer.Option(min=0, max=1, help="Below it the network abstains.")
@@ -46,7 +45,7 @@ _BAR = 20
 
 
 def recognizer(
-    model: str, detector: str, margin: float | None, least_confidence: float
+    model: str, detector: str, margin: float, least_confidence: float
 ) -> "EmotionRecognizer":
     """Open a network and a detector; see `EmotionRecognizer`."""
     with quiet_libraries():
@@ -75,7 +74,7 @@ def predict(
     ] = "raise",
     model: Model = "fer-compact",
     detector: DetectorName = "auto",
-    margin: Margin = None,
+    margin: Margin = 0.0,
     least_confidence: LeastConfidence = 0.4,
     force: Force = False,
     as_json: Json = False,
@@ -120,7 +119,7 @@ def video(
     smooth: Smooth = 0.5,
     model: Model = "fer-compact",
     detector: DetectorName = "auto",
-    margin: Margin = None,
+    margin: Margin = 0.0,
     least_confidence: LeastConfidence = 0.4,
     force: Force = False,
     as_json: Json = False,
@@ -154,7 +153,7 @@ def webcam(
     smooth: Smooth = 0.5,
     model: Model = "fer-compact",
     detector: DetectorName = "auto",
-    margin: Margin = None,
+    margin: Margin = 0.0,
     least_confidence: LeastConfidence = 0.4,
     force: Force = False,
     as_json: Json = False,

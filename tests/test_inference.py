@@ -123,11 +123,12 @@ def test_a_network_with_one_output_tells_two_classes_apart():
     assert table[list(smile.class_names)].sum(axis=1).iloc[0] == pytest.approx(1)
 
 
-def test_the_margin_is_the_detectors_own_unless_given(network):
-    detector = Marked()
-    detector.margin = 0.25
-    assert EmotionRecognizer(network, detector).settings["margin"] == 0.25
-    assert EmotionRecognizer(network, detector, margin=0.0).settings["margin"] == 0.0
+def test_the_margin_is_what_is_cut_out_around_a_face(network, toy):
+    picture = photo(toy[:1], [(60, 30)])
+    table = EmotionRecognizer(network, Marked(), margin=0.25).image(picture)
+    cut = faces.align(picture, Face((48, 18, 72, 72), 1.0), size=48)  # a quarter more each side
+    expected = network.predict(cut[None], verbose=0)[0]
+    np.testing.assert_allclose(table[list(EMOTIONS)].iloc[0], expected, atol=1e-4)
 
 
 def test_a_folder_gives_a_row_for_each_face_and_for_each_photo_without_one(recognizer, folder):

@@ -21,6 +21,10 @@ _SMALLEST = 24
 # many pixels, or so much of the shorter side where that is less.
 _BEYOND, _BEYOND_SHARE = 60, 0.2
 
+# From one size of faces to the next. Steps of 1.1 with five neighbours find as many faces of photos
+# (``python -m benchmarks face_margins``) and take half as long again.
+_STEP = 1.15
+
 
 class HaarDetector:
     """Find upright faces seen from the front by a cascade of Haar-like features.
@@ -52,7 +56,7 @@ class HaarDetector:
     []
     """
 
-    def __init__(self, *, smallest: float = 0.06, neighbours: int = 5) -> None:
+    def __init__(self, *, smallest: float = 0.06, neighbours: int = 3) -> None:
         if not 0 < smallest <= 1 or neighbours < 1:
             raise ConfigurationError(
                 f"smallest={smallest}, neighbours={neighbours}: expected a share above 0 and up "
@@ -74,7 +78,7 @@ class HaarDetector:
         small = cv2.copyMakeBorder(small, *[beyond] * 4, cv2.BORDER_REPLICATE)
         boxes, _, weights = _cascade("frontalface_default").detectMultiScale3(
             small,
-            scaleFactor=1.1,
+            scaleFactor=_STEP,
             minNeighbors=self.neighbours,
             minSize=(least, least),
             outputRejectLevels=True,
@@ -107,7 +111,7 @@ def _landmarks(grey: NDArray[np.uint8], box: NDArray[np.int32]) -> NDArray[np.fl
     upper = np.ascontiguousarray(grey[top : top + height * 6 // 10, left : left + width])
     if min(upper.shape) < _SMALLEST:
         return found
-    eyes = _cascade("eye").detectMultiScale(upper, 1.05, 4, minSize=(width // 8, width // 8))
+    eyes = _cascade("eye").detectMultiScale(upper, 1.1, 4, minSize=(width // 8, width // 8))
     centres = np.asarray(eyes, float).reshape(-1, 4)
     middles = centres[:, :2] + centres[:, 2:] / 2
     # The person's right eye is on the left of the picture.
