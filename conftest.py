@@ -13,14 +13,14 @@ def pytest_configure(config: pytest.Config) -> None:
     if not config.option.nbval:
         return
     # Importing it loads nbconvert, for which the other tests need not wait.
-    from tools.run_notebooks import PARAMETERS, REPEATABLE
+    from tools.run_notebooks import PARAMETERS, PERSONAL, REPEATABLE
 
     config.option.nbval_current_env = True
     config.option.nbval_sanitize_with = str(ROOT / "tests" / "nbval_sanitize.cfg")
     # A busy machine needs a multiple of the time; what hangs is stopped all the same.
     config.option.nbval_cell_timeout = 300
     config.option.nbval_kernel_startup_timeout = 180
-    for name in PARAMETERS:
+    for name in (*PARAMETERS, *PERSONAL):
         os.environ.pop(name, None)
     # A variable that the caller has set wins: that is how other thread counts are tried.
     for name, value in REPEATABLE.items():

@@ -296,8 +296,7 @@ def _text(table: "pd.DataFrame") -> str:
     for row in _records(table):
         file = row["file"] if len(row["file"]) <= 40 else "…" + row["file"][-39:]
         if row["problem"] is not None:
-            problem = row["problem"].removeprefix(row["file"]).strip()
-            lines.append(f"{file:<40} {'-':>4}  {problem}")
+            lines.append(f"{file:<40} {'-':>4}  {row['problem']}")
             continue
         box = f"{row['width']}x{row['height']} at {row['left']},{row['top']}"
         unsure = " (unsure)" if row["abstains"] else ""

@@ -26,6 +26,8 @@ from nbformat import NotebookNode
 
 ROOT = Path(__file__).resolve().parents[1]
 PARAMETERS = ("EMO_DATASET", "EMO_DATA_ROOT", "EMO_EPOCHS", "EMO_FIGURES")
+# What a user shows a notebook of themselves must not be stored in it.
+PERSONAL = ("EMO_PHOTO", "EMO_WEBCAM")
 
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3"}
 # One thread makes training repeat bit for bit on one machine. Under pytest the kernel leaves the
@@ -173,8 +175,9 @@ def run(
     # Real data is not compared with anything, and may use every core.
     os.environ.update(REPEATABLE if toy else QUIET)
     given = (dataset, data and str(data.resolve()), epochs and str(epochs), str(figures))
-    for name, value in zip(PARAMETERS, given, strict=True):
+    for name in (*PARAMETERS, *(PERSONAL if inplace else ())):
         os.environ.pop(name, None)
+    for name, value in zip(PARAMETERS, given, strict=True):
         if value:
             os.environ[name] = value
     with ProcessPoolExecutor(jobs or (2 if toy else 1)) as pool:

@@ -206,7 +206,9 @@ def _table(recognizer: "EmotionRecognizer", photos: Sequence[_Photo]) -> pd.Data
         for number, face in enumerate(photo.faces, start=1):
             rows.append((photo.file, number, face, next(answers), None))
         if not photo.faces:
-            problem = "no face" if photo.error is None else str(photo.error)
+            # The file stands beside it.
+            said = str(photo.error or "no face").removeprefix(photo.file)
+            problem = said.removeprefix(":").strip()
             rows.append((photo.file, 0, _NOBODY, unknown, problem))
     files, numbers, faces, probabilities, problems = zip(*rows, strict=True)
     table = recognizer.table(faces, probabilities, numbers=numbers, file=files)

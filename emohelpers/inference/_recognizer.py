@@ -210,8 +210,8 @@ class EmotionRecognizer:
     ) -> dict[str, int]:
         """Recognise the faces of a folder's photos, of any number, into a file.
 
-        What is done is kept in the folder ``OUT.parts`` until all is: after a stop the same call
-        goes on where it was, also when photos were added.
+        What is done is kept in the folder ``OUT.parts``, 64 photos at a time, until all is: after a
+        stop the same call goes on where it was, also when photos were added.
 
         Parameters
         ----------
