@@ -2,12 +2,12 @@
 
 The rooms, in the order in which data flows: `datasets`, `preprocessing`, `augmentation`,
 `sampling`, `models`, `training`, `evaluation`, `fairness`, `plots`; `faces` finds faces in photos
-and `inference` recognises what they express; `raters` says how far people agree, `labellers` how
-far single labels can be trusted, `labelling` makes labels where there are none, `recipes` names
-whole systems, `ablation` takes one apart, `imbalance` compares what helps rare classes,
-`publishing` holds their results, and `deck` makes slides of them. `load_model` returns a trained
-network. Importing the package imports none of them, and no Keras: each is imported when it is first
-used.
+and `inference` recognises what they express, which `webapp` shows in a browser; `raters` says how
+far people agree, `labellers` how far single labels can be trusted, `labelling` makes labels where
+there are none, `recipes` names whole systems, `ablation` takes one apart, `imbalance` compares what
+helps rare classes, `publishing` holds their results, and `deck` makes slides of them. `load_model`
+returns a trained network. Importing the package imports none of them, and no Keras: each is
+imported when it is first used.
 """
 
 from importlib import import_module
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         recipes,
         sampling,
         training,
+        webapp,
     )
 
 __version__ = "0.1.0"
@@ -62,6 +63,7 @@ __all__ = [
     "recipes",
     "sampling",
     "training",
+    "webapp",
 ]
 
 

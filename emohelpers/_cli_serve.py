@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from emohelpers._cli_recognise import DetectorName, LeastConfidence, Margin, Model, recognizer
+
 __all__ = ["serve"]
 
 
@@ -13,12 +15,10 @@ def serve(
         str, typer.Option(help="The address to listen on; 0.0.0.0 lets other machines in.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 for any that is free.")] = 8000,
-    model: Annotated[
-        str | None, typer.Option(help="A published network, or a folder of one [fer-compact].")
-    ] = None,
-    detector: Annotated[
-        str, typer.Option(help="auto, haar, yunet, none (each photo is a face), or YuNet's file.")
-    ] = "auto",
+    model: Model = "fer-compact",
+    detector: DetectorName = "auto",
+    margin: Margin = 0.0,
+    least_confidence: LeastConfidence = 0.4,
     allow_host: Annotated[
         list[str] | None,
         typer.Option(help="One more name under which the page is asked for; may be repeated."),
@@ -29,7 +29,6 @@ def serve(
 ) -> None:
     """Serve the page: expressions in photos and before the webcam, in the browser."""
     from emohelpers import webapp
-    from emohelpers.inference import EmotionRecognizer
 
     if not _is_loopback(host):
         typer.echo(
@@ -47,7 +46,7 @@ def serve(
             webbrowser.open(url)
 
     webapp.serve(
-        EmotionRecognizer(model, detector),
+        recognizer(model, detector, margin, least_confidence),
         host=host,
         port=port,
         hosts=allow_host or (),

@@ -15,6 +15,7 @@ from emohelpers._cli_data import app as data_app
 from emohelpers._cli_data import write_table
 from emohelpers._cli_deck import deck
 from emohelpers._cli_recognise import predict, video, webcam
+from emohelpers._cli_serve import serve
 from emohelpers.errors import EmohelpersError
 
 __all__ = ["app", "main"]
@@ -28,7 +29,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # which takes what stands in brackets for markup and drops it
 )
 app.add_typer(data_app, name="data")
-for command in (predict, video, webcam, deck):
+for command in (predict, video, webcam, serve, deck):
     app.command()(command)
 
 JSON = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]

@@ -228,6 +228,7 @@ def test_the_webcam_runs_shows_that_it_does_follows_a_face_and_stops(server, vid
                 and "anger" in find(driver, "#timeline").get_attribute("aria-label")
             ),
         )
+        assert texts(driver, "#timeline-title") == ["Timeline of face 1"]
         colors = driver.execute_script(
             """
             const canvas = document.getElementById("timeline");

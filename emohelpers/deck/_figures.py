@@ -13,7 +13,8 @@ from emohelpers.errors import ConfigurationError, MissingPathError
 
 __all__ = ["Figure", "index", "read_figures"]
 
-LONGEST = {"title": 60, "finding": 140}
+LONGEST = {"title": 60, "finding": 140, "command": 140}
+_NEEDED = {"title", "finding"}
 _ENTRY = 'title = "..." and finding = "...", one line of text each'
 _FIGURES = ("accuracy", "balanced accuracy", "macro F1")
 _CLASS_FIGURES = ("precision", "recall", "F1")
@@ -43,7 +44,8 @@ def read_figures(
 ) -> tuple[Figure, ...]:
     """Read what the figures of a folder show, from its ``figures.toml``.
 
-    Each PNG needs an entry there, and each entry a PNG. A number in a finding is not typed but
+    Each PNG needs an entry there, and each entry a PNG. An entry has a ``title`` and a ``finding``,
+    and a ``command`` where no notebook makes the figure. A number in a finding is not typed but
     named, as in ``{fer-compact: PrivateTest accuracy}``, and read from the network's metrics file;
     after the part stands ``accuracy``, ``balanced accuracy``, ``macro F1`` or, of one class, as
     in ``fear recall``, its ``precision``, ``recall`` or ``F1``.
@@ -85,7 +87,10 @@ def read_figures(
                 f"{where}: no notebook has this number: expected a name that begins as one of "
                 f"{', '.join(f'{number}_' for number in by_number)}"
             )
-        command = f"python tools/run_notebooks.py --only {name[:2]} --figures presentation_images"
+        command = lines.get(
+            "command",
+            f"python tools/run_notebooks.py --only {name[:2]} --figures presentation_images",
+        )
         figures.append(Figure(name, lines["title"], lines["finding"], notebook, command))
     return tuple(sorted(figures, key=lambda figure: figure.name[:2]))
 
@@ -129,12 +134,12 @@ def _notebooks_by_number(folder: Path) -> dict[str, str]:
 
 def _read_lines(entry: Any, where: str, networks: Path) -> dict[str, str]:
     """Check an entry, and put in the numbers that its lines name."""
-    if not isinstance(entry, dict) or set(entry) != set(LONGEST):
+    if not isinstance(entry, dict) or set(entry) - {"command"} != _NEEDED:
         held = ", ".join(entry) if isinstance(entry, dict) and entry else "nothing of the kind"
         raise ConfigurationError(f"{where} holds {held}: expected {_ENTRY}, and nothing else")
     lines = {}
-    for key, longest in LONGEST.items():
-        text = entry[key]
+    for key, text in entry.items():
+        longest = LONGEST[key]
         if not isinstance(text, str) or not text.strip() or len(text.splitlines()) != 1:
             raise ConfigurationError(f"{where}: {key} is {text!r}: expected one line of text")
         text = _with_figures(text, f"{where}: {key}", networks)

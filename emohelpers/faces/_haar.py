@@ -75,7 +75,7 @@ class HaarDetector:
         )
         least = max(_SMALLEST, round(self.smallest * min(small.shape)))
         beyond = round(min(_BEYOND, _BEYOND_SHARE * min(small.shape)))
-        small = cv2.copyMakeBorder(small, *[beyond] * 4, cv2.BORDER_REPLICATE)
+        small = cv2.copyMakeBorder(small, beyond, beyond, beyond, beyond, cv2.BORDER_REPLICATE)
         boxes, _, weights = _cascade("frontalface_default").detectMultiScale3(
             small,
             scaleFactor=_STEP,
@@ -89,7 +89,21 @@ class HaarDetector:
             left, top, wide, high = (round(value) for value in (*corner, *(box[2:] / scale)))
             landmarks = (_landmarks(small, box) - beyond) / scale
             faces.append(Face((left, top, wide, high), float(weight), landmarks))
-        return sorted(faces, key=lambda face: -face.score)
+        return _without_nested(sorted(faces, key=lambda face: -face.score))
+
+
+def _without_nested(faces: list[Face]) -> list[Face]:
+    """Leave out a box whose middle lies in a surer one: a mouth or a chin taken for a face."""
+    kept: list[Face] = []
+    for face in faces:
+        left, top, wide, high = face.box
+        x, y = left + wide / 2, top + high / 2
+        if not any(
+            0 <= x - other.box[0] < other.box[2] and 0 <= y - other.box[1] < other.box[3]
+            for other in kept
+        ):
+            kept.append(face)
+    return kept
 
 
 _own = threading.local()

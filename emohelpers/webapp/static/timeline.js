@@ -7,8 +7,9 @@ const GAP = 1.5; // seconds between two pictures after which nothing is known
 const LEFT = 46, BOTTOM = 22, TOP = 6;
 
 export class Timeline {
-  constructor(canvas, legend, emotions) {
+  constructor(canvas, title, legend, emotions) {
     this.canvas = canvas;
+    this.title = title;
     this.names = emotions.map(({ name }) => name);
     this.swatches = this.names.map((name) => {
       const item = document.createElement("li");
@@ -27,6 +28,7 @@ export class Timeline {
     this.points = [];
     this.face = null;
     this.said = -Infinity;
+    this.title.textContent = "Timeline";
     this.canvas.setAttribute("aria-label", "No face yet");
   }
 
@@ -37,7 +39,10 @@ export class Timeline {
     const face = faces.find((one) => one.face === this.face) ?? largest;
     this.points = this.points.filter((point) => point.time > time - SECONDS - GAP);
     this.points.push({ time, face: face?.face, shares: face?.probabilities });
-    if (face) this.face = face.face;
+    if (face && face.face !== this.face) {
+      this.face = face.face;
+      this.title.textContent = `Timeline of face ${face.face}`;
+    }
     this.now = time;
     this.draw();
     if (time - this.said >= 5) this.say(time);

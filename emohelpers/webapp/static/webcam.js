@@ -24,7 +24,8 @@ const PROBLEMS = {
 };
 
 export function start({ emotions }) {
-  const webcam = new Webcam(new Timeline(element("timeline"), element("legend"), emotions));
+  const webcam = new Webcam(new Timeline(
+    element("timeline"), element("timeline-title"), element("legend"), emotions));
   element("webcam-start").addEventListener("click", () => webcam.start());
   element("webcam-stop").addEventListener("click", () => webcam.stop("The webcam is off."));
   document.addEventListener("visibilitychange", () => {
