@@ -1,6 +1,8 @@
+import io
 import subprocess
 import sys
 from hashlib import sha256
+from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
@@ -14,6 +16,7 @@ from PIL import Image
 from emohelpers import plots
 from emohelpers.datasets import EMOTIONS
 from emohelpers.errors import ConfigurationError
+from emohelpers.plots import _style
 
 COUNTS = pd.DataFrame(
     {"train": [30, 10], "test": [4, 2], "total": [34, 12]}, index=["fear", "happiness"]
@@ -565,15 +568,37 @@ def test_a_failed_save_leaves_nothing_and_keeps_what_was_there(tmp_path, monkeyp
     png, svg = plots.save(figure, "counts", directory=tmp_path)
     before = png.read_bytes()
 
-    def broken(self, path, **_):  # noqa: ARG001
-        path.write_bytes(b"half")
+    def broken(path, content):
+        with path.open("wb") as file:
+            file.write(content[: len(content) // 2])
         raise OSError("disk full")
 
-    monkeypatch.setattr(Figure, "savefig", broken)
+    monkeypatch.setattr(Path, "write_bytes", broken)
     with pytest.raises(OSError, match="disk full"):
         plots.save(figure, "counts", directory=tmp_path)
     assert sorted(tmp_path.iterdir()) == sorted([png, svg])
     assert png.read_bytes() == before
+
+
+def test_a_png_has_a_palette_where_nobody_can_see_it():
+    def compacted(pixels):
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).save(buffer, "PNG")
+        return Image.open(io.BytesIO(_style.compact_png(buffer.getvalue())))
+
+    chart = np.full((200, 300, 3), 255, np.uint8)
+    chart[50:150, 40:90] = (213, 94, 0)
+    chart[60:160, 100:140] = np.linspace(0, 255, 40, dtype=np.uint8)[:, None]
+    assert compacted(chart).mode == "P"
+    np.testing.assert_array_equal(compacted(chart).convert("RGB"), chart)
+    photo = np.random.default_rng(0).integers(0, 256, (200, 300, 3), dtype=np.uint8)
+    assert compacted(photo).mode == "RGB"
+    np.testing.assert_array_equal(compacted(photo), photo)
+    smooth = np.stack(np.broadcast_arrays(*np.ogrid[0:90, 0:90], 80), axis=2).astype(np.uint8)
+    moved = np.asarray(compacted(smooth).convert("RGB")).astype(int) - smooth
+    assert np.abs(moved).max() <= 12
+    half = np.dstack([chart, np.full(chart.shape[:2], 0, np.uint8)])
+    assert (np.asarray(compacted(half).convert("RGB")) == 255).all()
 
 
 @pytest.mark.parametrize("name", ["", "../up", "a/b", "fig.png", "Counts", "a b", ".hidden"])

@@ -10,9 +10,11 @@ from types import MappingProxyType
 from typing import Any, cast
 
 import matplotlib as mpl
+import numpy as np
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image, ImageChops
 
 from emohelpers.errors import ConfigurationError
 
@@ -44,6 +46,7 @@ SLIDE_PIXELS = (1920, 1080)
 PAGE_INCHES = (9.6, 5.4)
 SCREEN_DPI = 80
 SMALL, BODY, LARGE = 10.5, 13, 15
+_UNSEEN = 12  # of 255, at the edges of letters and lines
 
 _RC = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same letters on every machine
@@ -130,10 +133,41 @@ class SlideFigure(Figure):
         super().__init__(figsize=size, dpi=SCREEN_DPI, layout=layout)
 
     def _repr_png_(self) -> bytes:
-        buffer = io.BytesIO()
-        with style():
-            self.savefig(buffer, format="png", dpi=SCREEN_DPI)
-        return buffer.getvalue()
+        return _png(self, SCREEN_DPI)
+
+
+def _png(figure: Figure, dpi: float) -> bytes:
+    """Return a figure as PNG, without what names its maker, which would differ between two."""
+    buffer = io.BytesIO()
+    with style():
+        figure.savefig(buffer, format="png", dpi=dpi, metadata=cast("Any", {"Software": None}))
+    return compact_png(buffer.getvalue())
+
+
+def compact_png(content: bytes) -> bytes:
+    """Write a PNG in fewer bytes, with a palette where nobody can see the difference.
+
+    Parameters
+    ----------
+    content : bytes
+        A PNG; what is transparent in it is taken for white.
+
+    Returns
+    -------
+    bytes
+        A PNG of 256 colours, if no pixel's red, green or blue moves by more than `_UNSEEN`, and
+        else of all of them.
+    """
+    whole = Image.open(io.BytesIO(content)).convert("RGBA")
+    colors = Image.alpha_composite(Image.new("RGBA", whole.size, "white"), whole).convert("RGB")
+    few = colors.quantize(
+        256, method=Image.Quantize.MAXCOVERAGE, kmeans=2, dither=Image.Dither.NONE
+    )
+    moved = np.asarray(ImageChops.difference(colors, few.convert("RGB"))).max()
+    chosen = few if moved <= _UNSEEN else colors
+    buffer = io.BytesIO()
+    chosen.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
 
 
 def axes_or_new(ax: Axes | None) -> Axes:
@@ -193,16 +227,18 @@ def save(
         figure = cast("Figure", figure.get_figure(root=True))
     folder = Path(directory)
     folder.mkdir(parents=True, exist_ok=True)
-    # Names what made the file and when, which would differ between two equal figures.
-    unnamed: dict[str, dict[str, None]] = {"png": {"Software": None}, "svg": {"Date": None}}
+    dpi = SLIDE_PIXELS[0] / figure.get_figwidth()
+    drawn = io.BytesIO()
+    with style():
+        # Without the date, which would differ between two equal figures.
+        figure.savefig(drawn, format="svg", dpi=dpi, metadata=cast("Any", {"Date": None}))
+    contents = {"png": _png(figure, dpi), "svg": drawn.getvalue()}
     paths = []
-    for ending, metadata in unnamed.items():
+    for ending, content in contents.items():
         path = folder / f"{name}.{ending}"
         beside = folder / f".{name}.{os.getpid()}.{ending}"
-        dpi = SLIDE_PIXELS[0] / figure.get_figwidth()
         try:
-            with style():
-                figure.savefig(beside, format=ending, dpi=dpi, metadata=cast("Any", metadata))
+            beside.write_bytes(content)
             beside.replace(path)
         finally:
             beside.unlink(missing_ok=True)
