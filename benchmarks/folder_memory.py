@@ -47,7 +47,13 @@ def main(data: Path | None = None) -> None:  # noqa: ARG001
         parts = out.with_name(out.name + ".parts")
         start = time.perf_counter()
         for stop_at in (_PHOTOS // 2, None):
-            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            process = subprocess.Popen(
+                command,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                # A shell lets jobs in the background ignore Ctrl-C, and they hand that on.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            )
             marks = [mark for mark in (1000, 2500, 4500, 7500, 9500) if mark > done(parts)]
             while process.poll() is None:
                 time.sleep(0.2)

@@ -109,6 +109,11 @@ def test_a_stopped_predict_says_how_it_goes_on(place, run, tmp_path, monkeypatch
     assert said.stderr == f"stopped; what is done is in {out}.parts: give the same command\n"
 
 
+def heed_interrupts():
+    """Undo what a shell does to jobs in the background, which it lets ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_predict_stops_at_ctrl_c_and_goes_on(place, tmp_path):
     """The same with a real signal to a real process."""
     photos = tmp_path / "photos"
@@ -119,7 +124,13 @@ def test_predict_stops_at_ctrl_c_and_goes_on(place, tmp_path):
     out = tmp_path / "table.csv"
     command = Path(sys.executable).with_name("emohelpers")
     call = [command, "predict", photos, *TOY, "--out", out]
-    process = subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        call,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=heed_interrupts,
+    )
     parts = tmp_path / "table.csv.parts"
     while process.poll() is None and not list(parts.glob("0*.parquet")):
         pass

@@ -11,11 +11,13 @@ import subprocess
 import sys
 import tempfile
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 import typer
 from PIL import Image
+from test_cli_recognise import heed_interrupts
 from typer.testing import CliRunner
 
 from emohelpers import webapp
@@ -372,10 +374,11 @@ def test_the_command_warns_when_other_machines_are_let_in(monkeypatch, host, war
 
 
 def test_the_command_serves_logs_no_request_and_ends_at_ctrl_c():
-    code = "import typer; from emohelpers._cli_serve import serve; typer.run(serve)"
+    command = Path(sys.executable).with_name("emohelpers")
     arguments = ["--port", "0", "--model", "toy-baseline", "--detector", "haar"]
     process = subprocess.Popen(
-        [sys.executable, "-c", code, *arguments],
+        [command, "serve", *arguments],
+        preexec_fn=heed_interrupts,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -12,6 +12,7 @@ from emohelpers.models._alexnet import alexnet
 from emohelpers.models._average import average, member
 from emohelpers.models._compiled import compiled
 from emohelpers.models._features import features
+from emohelpers.models._gradients import input_gradients
 from emohelpers.models._layers import FusedBatchNormalization, portable, precision
 from emohelpers.models._plain import baseline_cnn, deeper_cnn
 from emohelpers.models._residual import compact_cnn, residual_cnn
@@ -30,6 +31,7 @@ __all__ = [
     "compiled",
     "deeper_cnn",
     "features",
+    "input_gradients",
     "member",
     "portable",
     "precision",
