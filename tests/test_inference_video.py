@@ -4,11 +4,12 @@ from types import SimpleNamespace
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 
 from emohelpers import datasets, plots
 from emohelpers.errors import ConfigurationError, ImageError, MissingPathError
-from emohelpers.inference import EmotionRecognizer
+from emohelpers.inference import EmotionRecognizer, Tracker
 
 EMOTIONS = datasets.EMOTIONS[:7]
 RATE = 10
@@ -87,6 +88,20 @@ def test_smoothing_averages_over_time_with_weights_that_fall_off(recognizer, fil
     for share, row in zip(weight, raw[list(EMOTIONS)].to_numpy()[1:], strict=True):
         expected.append(share * row + (1 - share) * expected[-1])
     np.testing.assert_allclose(smooth[list(EMOTIONS)], expected, atol=1e-9)
+
+
+def test_pictures_that_come_one_by_one_are_tracked_as_a_video_is(recognizer, film):
+    expected = recognizer.video(film.path, smooth=0.3)
+    tracker = Tracker(smooth=0.3)
+    tables = [
+        recognizer.track(picture, number / RATE, tracker)
+        for number, picture in enumerate(read(film.path))
+    ]
+    tracked = pd.concat(tables, ignore_index=True)
+    assert list(tracked.columns) == [name for name in expected if name != "frame"]
+    pd.testing.assert_frame_equal(
+        tracked, expected.drop(columns="frame"), check_dtype=False, rtol=1e-4, atol=1e-5
+    )
 
 
 def test_every_third_frame_is_every_third_row(recognizer, film):
