@@ -5,9 +5,10 @@ The rooms, in the order in which data flows: `datasets`, `preprocessing`, `augme
 and `inference` recognises what they express, which `webapp` shows in a browser; `raters` says how
 far people agree, `labellers` how far single labels can be trusted, `labelling` makes labels where
 there are none, `recipes` names whole systems, `ablation` takes one apart, `imbalance` compares what
-helps rare classes, `publishing` holds their results, and `deck` makes slides of them. `load_model`
-returns a trained network. Importing the package imports none of them, and no Keras: each is
-imported when it is first used.
+helps rare classes, `explain` maps what a network looks at, `robustness` worsens and attacks images,
+`publishing` holds their results, and `deck` makes slides of them. `load_model` returns a trained
+network. Importing the package imports none of them, and no Keras: each is imported when it is first
+used.
 """
 
 from importlib import import_module
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
         deck,
         errors,
         evaluation,
+        explain,
         faces,
         fairness,
         imbalance,
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
         publishing,
         raters,
         recipes,
+        robustness,
         sampling,
         training,
         webapp,
@@ -48,6 +51,7 @@ __all__ = [
     "deck",
     "errors",
     "evaluation",
+    "explain",
     "faces",
     "fairness",
     "imbalance",
@@ -61,6 +65,7 @@ __all__ = [
     "publishing",
     "raters",
     "recipes",
+    "robustness",
     "sampling",
     "training",
     "webapp",

@@ -258,3 +258,44 @@ def measure_agreement(
         _print_json({"figures": rows, "file": str(out) if out else None})
         return
     typer.echo(table.to_string(index=False, float_format="{:.3f}".format))
+
+
+@app.command("noise")
+def measure_noise(
+    name: Annotated[str, typer.Argument(help="fer2013, the source that raters looked at again.")],
+    *,
+    votes: Annotated[Path, typer.Option(help="The CSV of FER+ votes.")],
+    data: Annotated[
+        Path | None, typer.Option(help="Where it lies; by default where fetch would put it.")
+    ] = None,
+    network: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Who names suspects [fer-baseline, fer-compact and ferplus-compact], or ./FOLDER."
+        ),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The CSV to write.")] = None,
+    cache: Annotated[Path | None, typer.Option(help="The folder of all caches.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Set the labels of FER2013 before the ten raters of FER+.
+
+    How many are wrong, how many of the suspects of confident learning are, and what is learned
+    from votes in place of labels.
+    """
+    from emohelpers import labellers
+
+    try:
+        if name != "fer2013":
+            raise ConfigurationError(f"{name}: expected fer2013, the source with votes")
+        given: dict[str, Any] = {"networks": network} if network else {}
+        table = labellers.study_fer2013(data, votes, cache=cache, **given)
+    except EmohelpersError as error:
+        _fail(error)
+    if out is not None:
+        write_table(table, out)
+    if as_json:
+        rows = table.astype(object).where(table.notna(), None).to_dict("records")
+        _print_json({"figures": rows, "file": str(out) if out else None})
+        return
+    typer.echo(table.to_string(index=False, float_format="{:.3f}".format))

@@ -14,7 +14,9 @@ from emohelpers import __version__
 from emohelpers._cli_data import app as data_app
 from emohelpers._cli_data import write_table
 from emohelpers._cli_deck import deck
+from emohelpers._cli_explain import explain
 from emohelpers._cli_recognise import predict, video, webcam
+from emohelpers._cli_robustness import robustness
 from emohelpers._cli_serve import serve
 from emohelpers.errors import EmohelpersError
 
@@ -29,7 +31,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # which takes what stands in brackets for markup and drops it
 )
 app.add_typer(data_app, name="data")
-for command in (predict, video, webcam, serve, deck):
+for command in (predict, video, webcam, serve, deck, explain, robustness):
     app.command()(command)
 
 JSON = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
@@ -321,6 +323,79 @@ def evaluate(
         from emohelpers import fairness
 
         typer.echo(f"\n{part}\n\n{fairness.Assessment.from_dict(found).to_markdown()}")
+
+
+@app.command()
+def calibrate(
+    model_dir: Annotated[Path, typer.Argument(help="A folder that 'train' wrote.")],
+    data: Annotated[
+        Path | None, typer.Option(help="Where its own data set lies; toy faces need none.")
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="A CSV of expression labels, for utkface.")
+    ] = None,
+    votes: Annotated[
+        Path | None, typer.Option(help="The FER+ votes, for networks that learned from them.")
+    ] = None,
+    cache: CACHE = None,
+    write: Annotated[
+        bool, typer.Option("--write", help="Also write calibration.json into MODEL_DIR.")
+    ] = False,
+    as_json: JSON = False,
+) -> None:
+    """Fit a network's temperature on the validation split, and score it on the test split."""
+    from emohelpers import evaluation, publishing
+
+    with _standard_output_kept(as_json):
+        saved = publishing.open_model(model_dir)
+        given = {"labels": labels, "votes": votes}
+        options: dict[str, Any] = {name: path for name, path in given.items() if path}
+        faces = saved.load(saved.recipe["dataset"], data, cache=cache, **options)
+        result = publishing.calibration(saved, faces)
+    if write:
+        publishing.write_calibration(saved, result)
+    if as_json:
+        typer.echo(json.dumps(result))
+        return
+    typer.echo(
+        f"{result['recipe']}: temperature {result['temperature']:.3f}, fitted to "
+        f"{result['fitted_n']:,} images of {result['fitted_on']}; on {result['n']:,} of "
+        f"{result['scored_on']}, 95% intervals:"
+    )
+    typer.echo(evaluation.interval_text(evaluation.calibration_table(result)).to_string())
+
+
+@app.command("transfer-matrix")
+def transfer_matrix(
+    fer2013: Annotated[Path, typer.Option(help="Where FER2013 lies.")],
+    facial_expressions: Annotated[
+        Path, typer.Option("--facial-expressions", help="Where facial_expressions lies.")
+    ],
+    utkface: Annotated[Path, typer.Option(help="Where UTKFace lies.")],
+    labels: Annotated[Path, typer.Option(help="UTKFace: the labels of expression made by hand.")],
+    out: Annotated[Path, typer.Option(help="The CSV to write.")],
+    networks: Annotated[
+        list[str] | None, typer.Argument(help="Published networks, or folders [all sources' own].")
+    ] = None,
+    cache: CACHE = None,
+) -> None:
+    """Score networks on the data sets of the others, over the classes that both know."""
+    from emohelpers import evaluation, publishing
+
+    smiles = {"dataset": "utkface", "path": utkface, "labels": labels, "cache": cache}
+    table = publishing.transfer_matrix(
+        networks or publishing.TRAVELLERS,
+        [
+            {"dataset": "fer2013", "path": fer2013, "cache": cache},
+            {"dataset": "facial_expressions", "path": facial_expressions, "cache": cache},
+            {**smiles, "crop": 0.0},
+            {**smiles, "crop": 0.1},  # about as much room around a face as the others leave
+        ],
+    )
+    write_table(table, out)
+    shown = evaluation.interval_text(table)
+    columns = ["network", "dataset", "crop", "seen", "task", "n", "balanced_accuracy", "difference"]
+    typer.echo(shown[columns].to_string(index=False))
 
 
 @app.command()

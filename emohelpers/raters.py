@@ -16,10 +16,14 @@ from emohelpers.errors import ConfigurationError
 __all__ = [
     "agreement",
     "agreement_by_class",
+    "agreement_with",
     "by_majority",
     "expected_labels",
     "has_votes",
+    "losses_of_others",
+    "one_rater",
     "soft_labels",
+    "vote_losses",
     "votes",
     "votes_by_class",
 ]
@@ -260,6 +264,48 @@ def by_majority(faces: FaceDataset) -> FaceDataset:
     return replace(faces, name=name, labels=labels, class_names=tuple(EMOTIONS))
 
 
+def one_rater(faces: FaceDataset, *, seed: int = 0) -> FaceDataset:
+    """Take what a single rater saw as the label, as data sets do for which nobody paid ten.
+
+    Parameters
+    ----------
+    faces : FaceDataset
+        With votes.
+    seed : int
+        Of the draw of one vote of each image.
+
+    Returns
+    -------
+    FaceDataset
+        The same images under the name ``<name>-one-rater``. Its label is that vote, -1 where it is
+        for none of the classes or there is no vote for an emotion. The vote itself is taken away
+        from the votes, so that the others can judge it.
+
+    Raises
+    ------
+    ConfigurationError
+        If the source has no votes.
+
+    Examples
+    --------
+    >>> from emohelpers import datasets
+    >>> faces = one_rater(datasets.make_faces(4, seed=0))
+    >>> votes(faces).sum(axis=1).tolist()
+    [9, 9, 9, 9]
+    """
+    counts = votes(faces)
+    total = counts.sum(axis=1).to_numpy()
+    chosen = np.random.default_rng(seed).integers(0, np.maximum(total, 1))
+    vote = (counts.to_numpy().cumsum(axis=1) <= chosen[:, None]).sum(axis=1)
+    place = {name: position for position, name in enumerate(faces.class_names)}
+    # Past the last emotion where there is no vote.
+    labels = np.array([*(place.get(str(name), -1) for name in counts), -1], np.int64)[vote]
+    taken = np.eye(len(EMOTIONS) + 1, dtype=np.int64)[vote][:, : len(EMOTIONS)]
+    left = pd.DataFrame(counts.to_numpy() - taken, columns=list(_COLUMNS), index=faces.table.index)
+    table = faces.table.assign(**left)
+    return replace(faces, name=f"{faces.name}-one-rater", labels=labels, table=table)
+
+
 def agreement(votes: ArrayLike) -> float:
     """Return how often one rater names what most of the other raters name.
 
@@ -296,6 +342,142 @@ def agreement(votes: ArrayLike) -> float:
     if not shared.any():
         raise ConfigurationError("no image has two votes: expected counts of several raters")
     return float(_agreeing(counts)[shared].sum() / raters[shared].sum())
+
+
+def agreement_with(votes: ArrayLike, answers: ArrayLike) -> float:
+    """Return how often an answer is what most raters say when one of them is left out.
+
+    It is `agreement` with a recogniser in the place of the rater who was left out: the same
+    question, about the same majorities, so that the two figures can be compared.
+
+    Parameters
+    ----------
+    votes : array_like of int, shape (n, classes)
+        How many raters chose each class. Images with fewer than two votes are left out.
+    answers : array_like of int, shape (n,)
+        The position of the class that the recogniser names.
+
+    Returns
+    -------
+    float
+        In 0..1.
+
+    Raises
+    ------
+    ConfigurationError
+        If no image has two votes, a count is negative, or there is not an answer for each image.
+
+    Examples
+    --------
+    >>> agreement_with([[9, 1], [2, 8]], [0, 0])
+    0.5
+    """
+    counts, named = _counts(votes), np.asarray(answers)
+    raters = counts.sum(axis=1)
+    shared = raters > 1
+    if not shared.any() or named.shape != raters.shape:
+        raise ConfigurationError(
+            f"answers of shape {named.shape} to {len(counts)} images, {shared.sum()} of them with "
+            "two votes or more: expected an answer to each, and at least one"
+        )
+    agreeing = np.zeros(len(counts))
+    for column in range(counts.shape[1]):
+        others = counts.copy()
+        others[:, column] -= 1
+        first = others == others.max(axis=1, keepdims=True)
+        chosen = first[np.arange(len(counts)), named] / first.sum(axis=1)
+        agreeing += counts[:, column] * chosen
+    return float(agreeing[shared].sum() / raters[shared].sum())
+
+
+def vote_losses(votes: ArrayLike, probabilities: ArrayLike) -> NDArray[np.float64]:
+    """Return for each image the cross-entropy of probabilities to the shares of its votes.
+
+    Parameters
+    ----------
+    votes : array_like of int, shape (n, classes)
+        How many raters chose each class, one rater or more for each image.
+    probabilities : array_like of float, shape (n, classes)
+        Of each class. Below 1e-7 they count as much.
+
+    Returns
+    -------
+    ndarray of float, shape (n,)
+        In nats. Its mean is what a vote drawn at random costs whoever foretold it so.
+
+    Raises
+    ------
+    ConfigurationError
+        If shapes differ, a count is negative, or an image has no vote.
+
+    Examples
+    --------
+    >>> vote_losses([[5, 5]], [[0.5, 0.5]]).round(3).tolist()
+    [0.693]
+    """
+    counts, shares = _counts(votes), np.asarray(probabilities, np.float64)
+    raters = counts.sum(axis=1)
+    if shares.shape != counts.shape or (raters < 1).any():
+        raise ConfigurationError(
+            f"votes of shape {counts.shape}, {(raters < 1).sum()} rows without one, and "
+            f"probabilities of shape {shares.shape}: expected the same shape, a vote in each row"
+        )
+    return -(counts * np.log(np.maximum(shares, 1e-7))).sum(axis=1) / raters
+
+
+def losses_of_others(votes: ArrayLike, *, like: ArrayLike) -> NDArray[np.float64]:
+    """Return for each image how well its other raters foretell the vote of one.
+
+    The yardstick for `vote_losses`. Each vote in turn is foretold from the others on the same
+    image. Their shares alone would call impossible what nobody else said, so that votes for each
+    class in its usual share are added to them, as many as foretell best on other images.
+
+    Parameters
+    ----------
+    votes : array_like of int, shape (n, classes)
+        How many raters chose each class, two or more for each image.
+    like : array_like of int, shape (m, classes)
+        Votes on other images, from which it is learnt how many are added.
+
+    Returns
+    -------
+    ndarray of float, shape (n,)
+        In nats.
+
+    Raises
+    ------
+    ConfigurationError
+        If shapes do not fit, a count is negative, or an image has fewer than two votes.
+
+    Examples
+    --------
+    >>> seen = [[9, 1], [8, 2], [1, 9], [0, 10]]
+    >>> bool(losses_of_others([[10, 0]], like=seen)[0] < losses_of_others([[5, 5]], like=seen)[0])
+    True
+    """
+    # Not at the top: it takes a second that whoever never asks for it should not wait.
+    from scipy.optimize import minimize_scalar
+
+    counts, seen = _counts(votes), _counts(like)
+    few = min(counts.sum(axis=1).min(initial=2), seen.sum(axis=1).min(initial=2))
+    if counts.shape[1] != seen.shape[1] or len(seen) == 0 or few < 2:
+        raise ConfigurationError(
+            f"votes of shape {counts.shape} like those of shape {seen.shape}, {few} on an image: "
+            "expected as many classes, images of both, and two votes on each"
+        )
+    usual = (seen.sum(axis=0) + 1) / (seen.sum() + seen.shape[1])
+
+    def losses(of: NDArray[np.int64], added: float) -> NDArray[np.float64]:
+        raters = of.sum(axis=1, keepdims=True)
+        shares = (np.maximum(of - 1, 0) + added * usual) / (raters - 1 + added)
+        return np.asarray(-(of * np.log(shares)).sum(axis=1) / raters[:, 0])
+
+    best = minimize_scalar(
+        lambda log_added: losses(seen, float(np.exp(log_added))).mean(),
+        bounds=np.log([0.01, 100.0]),
+        method="bounded",
+    )
+    return losses(counts, float(np.exp(best.x)))
 
 
 def _counts(votes: ArrayLike) -> NDArray[np.int64]:

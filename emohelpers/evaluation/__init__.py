@@ -1,5 +1,13 @@
 """Predictions, metrics with intervals, and the protocol by which a network is scored."""
 
+from emohelpers.evaluation._calibration import (
+    calibrate,
+    calibration_scores,
+    calibration_table,
+    coverage,
+    reliability,
+    with_temperature,
+)
 from emohelpers.evaluation._predictions import VIEWS, answers_table, both_classes, predict
 from emohelpers.evaluation._protocol import (
     evaluate,
@@ -25,7 +33,11 @@ __all__ = [
     "VIEWS",
     "answers_table",
     "both_classes",
+    "calibrate",
+    "calibration_scores",
+    "calibration_table",
     "confusion_table",
+    "coverage",
     "evaluate",
     "interval_entries",
     "interval_text",
@@ -35,10 +47,12 @@ __all__ = [
     "predict",
     "predict_parts",
     "protocol",
+    "reliability",
     "restrict",
     "score",
     "score_parts",
     "summary_table",
     "taken_for",
     "training_rows",
+    "with_temperature",
 ]

@@ -8,10 +8,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from emohelpers.errors import ConfigurationError, LabelError
 
-__all__ = ["PER_CLASS", "SUMMARY", "confusion_metrics", "score"]
+__all__ = ["PER_CLASS", "SUMMARY", "confusion_metrics", "draw_groups", "group_counts", "score"]
 
 SUMMARY = ("accuracy", "balanced_accuracy", "macro_precision", "macro_recall", "macro_f1")
 PER_CLASS = ("precision", "recall", "f1", "specificity")
+_BLOCK = 200
 
 
 def confusion_metrics(confusion: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
@@ -48,6 +49,34 @@ def _mean_over_classes(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
+def group_counts(
+    cells: NDArray[np.int64], groups: ArrayLike, *, n_cells: int
+) -> NDArray[np.float64]:
+    """Count in each group how many images fall into each cell of a table: (groups, cells)."""
+    members = np.asarray(groups)
+    if members.shape != cells.shape:
+        raise ConfigurationError(
+            f"groups of shape {members.shape}: expected {cells.shape}, one for each image"
+        )
+    names, places = np.unique(members, return_inverse=True)
+    counts = np.zeros((len(names), n_cells))
+    np.add.at(counts, (places, cells), 1)
+    return counts
+
+
+def draw_groups(
+    counts: NDArray[np.float64], *, n_bootstrap: int, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Draw groups with replacement and add up what they count: (draws, cells)."""
+    n_groups = len(counts)
+    parts = []
+    # In blocks: all draws of thousands of groups at once would fill a hundred megabytes.
+    for start in range(0, n_bootstrap, _BLOCK):
+        size = min(_BLOCK, n_bootstrap - start)
+        parts.append(rng.multinomial(n_groups, [1 / n_groups] * n_groups, size) @ counts)
+    return np.concatenate(parts)
+
+
 def score(
     y_true: ArrayLike,
     probabilities: ArrayLike,
@@ -55,6 +84,7 @@ def score(
     *,
     confidence: float = 0.95,
     n_bootstrap: int = 2000,
+    groups: ArrayLike | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Score predictions, each figure with a bootstrap interval.
@@ -76,6 +106,9 @@ def score(
         Of the intervals, in (0, 1).
     n_bootstrap : int
         Draws.
+    groups : array_like, shape (n,), optional
+        Who is on each image. Persons are drawn then, each with all of their images, which are no
+        news of each other: the intervals become wider where a few persons have many images.
     seed : int
         Of the draws.
 
@@ -119,7 +152,13 @@ def score(
     confusion = np.zeros((n_classes, n_classes), np.int64)
     np.add.at(confusion, (labels, outputs.argmax(1)), 1)
     rng = np.random.default_rng(seed)
-    draws = rng.multinomial(len(labels), confusion.ravel() / len(labels), size=n_bootstrap)
+    draws: NDArray[Any]
+    if groups is None:
+        draws = rng.multinomial(len(labels), confusion.ravel() / len(labels), size=n_bootstrap)
+    else:
+        cells = labels * n_classes + outputs.argmax(1)
+        counts = group_counts(cells, groups, n_cells=n_classes**2)
+        draws = draw_groups(counts, n_bootstrap=n_bootstrap, rng=rng)
     values = confusion_metrics(confusion)
     drawn = confusion_metrics(draws.reshape(-1, n_classes, n_classes))
     bounds = [50 * (1 - confidence), 50 * (1 + confidence)]

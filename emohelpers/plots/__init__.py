@@ -6,6 +6,7 @@ alone: pyplot does not know them, so none is left open. In a notebook, end the c
 (``plots.class_counts(counts).figure``); in a script, `save` it or pass an ``ax`` of pyplot's own.
 """
 
+from emohelpers.plots._calibration import coverage, reliability
 from emohelpers.plots._charts import (
     class_counts,
     compare_curves,
@@ -14,14 +15,16 @@ from emohelpers.plots._charts import (
     learning_curves,
     size_curves,
 )
+from emohelpers.plots._corruptions import corruptions
 from emohelpers.plots._groups import groups
+from emohelpers.plots._heat import heat_maps
 from emohelpers.plots._images import (
     augmentation_strip,
     image_grid,
     prediction_gallery,
     sample_grid,
 )
-from emohelpers.plots._matrices import confusion_matrix, rater_disagreement
+from emohelpers.plots._matrices import confusion_matrix, rater_disagreement, transfer_matrix
 from emohelpers.plots._means import class_means, mean_faces
 from emohelpers.plots._style import EMOTION_COLORS, SlideFigure, save, style
 from emohelpers.plots._timeline import emotion_timeline
@@ -34,17 +37,22 @@ __all__ = [
     "class_means",
     "compare_curves",
     "confusion_matrix",
+    "corruptions",
+    "coverage",
     "differences",
     "emotion_timeline",
     "groups",
+    "heat_maps",
     "image_grid",
     "intervals",
     "learning_curves",
     "mean_faces",
     "prediction_gallery",
     "rater_disagreement",
+    "reliability",
     "sample_grid",
     "save",
     "size_curves",
     "style",
+    "transfer_matrix",
 ]

@@ -1,4 +1,4 @@
-"""Heat maps of one set of classes against another: confusion, raters' votes."""
+"""Heat maps: confusion, raters' votes, networks against data sets."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from emohelpers.errors import ConfigurationError
 from emohelpers.plots._style import INK, ORANGE, SMALL, axes_or_new, settle_ticks, style
 
-__all__ = ["confusion_matrix", "rater_disagreement"]
+__all__ = ["confusion_matrix", "rater_disagreement", "transfer_matrix"]
 
 
 def _row_shares(counts: NDArray[Any]) -> NDArray[np.float64]:
@@ -172,4 +172,88 @@ def rater_disagreement(votes: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         for label in ax.get_xticklabels():
             label.set(ha="right", rotation_mode="anchor")
     ax.set(xlabel="what raters saw (share of the votes)", ylabel="label")
+    return ax
+
+
+@style()
+def transfer_matrix(
+    table: pd.DataFrame, *, task: str = "happiness or neutral", ax: Axes | None = None
+) -> Axes:
+    r"""Draw how well each network does on each data set, its own framed.
+
+    Parameters
+    ----------
+    table : DataFrame
+        What `emohelpers.publishing.transfer_matrix` returns: a row for each network, data set and
+        task.
+    task : str
+        Which rows to draw.
+    ax : Axes, optional
+        Where to draw; a new figure unless given.
+
+    Returns
+    -------
+    Axes
+        Each cell says the balanced accuracy in per cent with its interval; its shade is the share
+        of the way from chance to all right. A frame marks a network's own data set, a broken one
+        that of its backbone or teacher.
+
+    Raises
+    ------
+    ConfigurationError
+        If no row is of the task, or a network has two of one data set.
+
+    Examples
+    --------
+    >>> figures = {"balanced_accuracy": 0.75, "balanced_accuracy_low": 0.7}
+    >>> figures |= {"balanced_accuracy_high": 0.8, "chance": 0.5, "task": "happiness or neutral"}
+    >>> about = {"network": "smile", "learned_from": "utkface", "dataset": "utkface"}
+    >>> ax = transfer_matrix(pd.DataFrame([{**about, **figures, "crop": 0.1, "seen": "own"}]))
+    >>> [text.get_text() for text in ax.texts]
+    ['75\n70 to 80']
+    """
+    rows = table[table["task"].eq(task)]
+    keys = list(zip(rows["network"], rows["dataset"], rows["crop"], strict=True))
+    if not keys or len(set(keys)) < len(keys):
+        raise ConfigurationError(
+            f"{len(keys)} rows of the task {task!r}, {len(set(keys))} different: expected one for "
+            "each network and data set"
+        )
+    networks = list(dict.fromkeys((row.network, row.learned_from) for row in rows.itertuples()))
+    columns = list(dict.fromkeys((dataset, crop) for _, dataset, crop in keys))
+    shades = np.full((len(networks), len(columns)), np.nan)
+    texts = np.full(shades.shape, "–", dtype=object)
+    frames: list[tuple[int, int, Any]] = []
+    ax = axes_or_new(ax)
+    for row in rows.to_dict("records"):
+        down = networks.index((row["network"], row["learned_from"]))
+        right = columns.index((row["dataset"], row["crop"]))
+        value, low, high = (row[f"balanced_accuracy{end}"] for end in ("", "_low", "_high"))
+        shades[down, right] = max(0, (value - row["chance"]) / (1 - row["chance"]))
+        texts[down, right] = f"{100 * value:.0f}\n{100 * low:.0f} to {100 * high:.0f}"
+        if row["seen"] in ("own", "before"):
+            broken = row["seen"] == "before"
+            frames.append((right, down, (0, (2, 1.5)) if broken else "-"))
+    _heat_map(ax, shades, texts, size=SMALL)
+    for right, down, line in frames:
+        ax.add_patch(
+            Rectangle(
+                (right + 0.015, down + 0.045),
+                0.97,
+                0.91,
+                fill=False,
+                edgecolor=ORANGE,
+                linewidth=3,
+                linestyle=line,
+            )
+        )
+    _name_sides(
+        ax,
+        [f"{network}\n{learned_from}" for network, learned_from in networks],
+        [f"{name}\n{crop:.0%} off each edge" if crop else name for name, crop in columns],
+    )
+    ax.tick_params(axis="y", labelsize=SMALL)
+    ax.tick_params(axis="x", labelsize=SMALL + 1)
+    ax.set(xlabel=f"tested on ({task}; balanced accuracy, %, 95% interval)")
+    ax.set(ylabel="network, and what it learned from")
     return ax

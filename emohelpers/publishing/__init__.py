@@ -1,10 +1,12 @@
 """Folders of trained networks: the network, what it was trained as, and its figures.
 
 `save` and `open_model` write and read such a folder, `combine` makes one of several; `metrics`
-and `write_metrics` make its ``metrics.json``, `results_table` and `renew_table` turn those of many
-into one table.
+and `write_metrics` make its ``metrics.json``, `calibration` and `write_calibration` its
+``calibration.json``, `results_table` and `renew_table` turn those of many
+into one table. `transfer_matrix` scores each network on the data sets of the others.
 """
 
+from emohelpers.publishing._calibration import calibration, write_calibration
 from emohelpers.publishing._ensembles import combine
 from emohelpers.publishing._files import holds_network, read_recipe, write
 from emohelpers.publishing._metrics import (
@@ -24,10 +26,13 @@ from emohelpers.publishing._results import (
     renew_table,
     results_table,
 )
+from emohelpers.publishing._transfer import TRAVELLERS, transfer_matrix
 
 __all__ = [
+    "TRAVELLERS",
     "SavedModel",
     "best_epoch",
+    "calibration",
     "combine",
     "groups_file",
     "holds_network",
@@ -43,6 +48,8 @@ __all__ = [
     "renew_table",
     "results_table",
     "save",
+    "transfer_matrix",
     "write",
+    "write_calibration",
     "write_metrics",
 ]

@@ -7,7 +7,9 @@ from typing import Any
 
 from emohelpers.errors import ConfigurationError
 
-__all__ = ["holds_network", "read_json", "read_recipe", "write"]
+__all__ = ["CALIBRATION", "holds_network", "read_json", "read_recipe", "write"]
+
+CALIBRATION = "calibration.json"
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """A trained network in its folder."""
 
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,13 @@ from emohelpers import raters
 from emohelpers.datasets import FaceDataset
 from emohelpers.datasets._crop import load_cropped
 from emohelpers.errors import ConfigurationError, MissingPathError
-from emohelpers.publishing._files import holds_network, read_recipe, write
+from emohelpers.publishing._files import (
+    CALIBRATION,
+    holds_network,
+    read_json,
+    read_recipe,
+    write,
+)
 from emohelpers.publishing._weights import halve, round_to_half
 
 __all__ = ["SavedModel", "open_model", "save"]
@@ -39,6 +46,20 @@ class SavedModel:
     def class_names(self) -> tuple[str, ...]:
         """The classes in the order of the network's outputs."""
         return tuple(self.recipe["emotions"])
+
+    @property
+    def temperature(self) -> float:
+        """What makes its probabilities as sure as they should be; 1 where that was not measured.
+
+        `emohelpers.evaluation.with_temperature` applies it; no prediction does so by itself.
+        """
+        path = self.directory / CALIBRATION
+        if not path.is_file():
+            return 1.0
+        temperature = read_json(path).get("temperature")
+        if not isinstance(temperature, int | float) or not 0 < temperature < math.inf:
+            raise ConfigurationError(f"{path}: expected a 'temperature', a number above 0")
+        return float(temperature)
 
     def own_crop(self, dataset: str) -> float:
         """Return what is cut off at each edge unless told otherwise.
@@ -176,6 +197,8 @@ def save(
         written, other = (_heads.FILE, "model.keras") if own else ("model.keras", _heads.FILE)
         temporary.replace(directory / written)
         (directory / other).unlink(missing_ok=True)
+        # Of the network that lay there before.
+        (directory / CALIBRATION).unlink(missing_ok=True)
     finally:
         temporary.unlink(missing_ok=True)
     write(directory / "recipe.json", json.dumps(recipe, indent=2) + "\n")

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -40,6 +41,7 @@ __all__ = [
     "MONK_SCALE",
     "load",
     "make_faces",
+    "moved_pixels",
 ]
 
 _CHUNK = 256
@@ -136,6 +138,63 @@ def make_faces(
     table = pd.concat(tables, ignore_index=True)
     labels = table.pop("label").to_numpy()
     return FaceDataset(images, labels, tuple(emotions), table, name="toyfaces")
+
+
+def moved_pixels(
+    n: int,
+    *,
+    units: Sequence[int] = ACTION_UNITS,
+    size: int = 48,
+    seed: int = 0,
+    emotions: Sequence[str] | Mapping[str, float] = EMOTIONS[:7],
+    difficulty: float | tuple[float, float] = 0.5,
+) -> NDArray[np.uint8]:
+    """Say where action units move the faces that `make_faces` draws with the same arguments.
+
+    Each face is drawn a second time, with these units at rest, by the same person in the same
+    pose, and the two are compared before light and camera change them.
+
+    Parameters
+    ----------
+    n, size, seed, emotions, difficulty
+        As in `make_faces`; pictures are square.
+    units : sequence of int
+        Which of `ACTION_UNITS` are put to rest; all of them without it.
+
+    Returns
+    -------
+    ndarray of uint8, shape (n, size, size)
+        By how many grey levels each pixel differs, 0 where nothing moves.
+
+    Raises
+    ------
+    ConfigurationError
+        If an argument is out of its range or names an unknown unit.
+
+    Examples
+    --------
+    >>> moved = moved_pixels(4, units=[12], emotions=["happiness"])  # the corners of the mouth
+    >>> upper, lower = moved[:, :24].mean(), moved[:, 24:].mean()
+    >>> bool(lower > 20 * upper)
+    True
+    """
+    settings = _check(n, size, seed, emotions, difficulty, None, None)
+    places = [ACTION_UNITS.index(unit) for unit in units if unit in ACTION_UNITS]
+    if len(places) != len(units):
+        raise ConfigurationError(
+            f"units={list(units)}: expected some of {', '.join(map(str, ACTION_UNITS))}"
+        )
+    moved = np.empty((n, size, size), np.uint8)
+    stream = _stream(n, **{key: settings[key] for key in settings if key != "shape"})
+    for first in range(0, n, _CHUNK):
+        faces = stream.take(min(_CHUNK, n - first))
+        resting = faces.units.copy()
+        resting[:, places] = 0
+        with_units = paint(faces, size=size, channels=1)
+        still = replace(faces, units=resting)
+        without = paint(still, size=size, channels=1, framed_as=faces)
+        moved[first : first + len(faces)] = cv2.absdiff(with_units, without)[..., 0]
+    return moved
 
 
 def load(
@@ -256,9 +315,13 @@ def _draw(
     multipliers: Mapping[str, Mapping[int, float]],
 ) -> Iterator[tuple[NDArray[np.uint8], pd.DataFrame]]:
     """Yield images and their table, a chunk at a time."""
-    people = draw_people(-(-n // FACES_PER_PERSON), seed, shares)
-    stream = FaceStream(
-        people, seed=seed, emotions=emotions, difficulty=difficulty, multipliers=multipliers
+    stream = _stream(
+        n,
+        seed=seed,
+        emotions=emotions,
+        difficulty=difficulty,
+        shares=shares,
+        multipliers=multipliers,
     )
     for first in range(0, n, _CHUNK):
         faces = stream.take(min(_CHUNK, n - first))
@@ -267,6 +330,18 @@ def _draw(
             resized = [cv2.resize(i, shape[::-1], interpolation=cv2.INTER_AREA) for i in images]
             images = np.stack(resized).reshape(len(images), *shape, images.shape[3])
         yield images, _table(faces, first, list(emotions))
+
+
+def _stream(
+    n: int,
+    *,
+    seed: int,
+    shares: Mapping[str, Sequence[float]],
+    **options: Any,
+) -> FaceStream:
+    """Return what draws n faces."""
+    people = draw_people(-(-n // FACES_PER_PERSON), seed, shares)
+    return FaceStream(people, seed=seed, **options)
 
 
 def _table(faces: Faces, first: int, emotions: list[str]) -> pd.DataFrame:

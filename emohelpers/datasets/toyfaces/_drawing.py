@@ -39,7 +39,9 @@ def oversampling(size: int) -> int:
     return max(2, -(-96 // size))
 
 
-def paint(faces: Faces, *, size: int, channels: int) -> NDArray[np.uint8]:
+def paint(
+    faces: Faces, *, size: int, channels: int, framed_as: Faces | None = None
+) -> NDArray[np.uint8]:
     """Draw a chunk of faces without what the camera does to them.
 
     Parameters
@@ -50,12 +52,15 @@ def paint(faces: Faces, *, size: int, channels: int) -> NDArray[np.uint8]:
         Width and height of the pictures in pixels.
     channels : int
         1 for grey, 3 for red, green, blue.
+    framed_as : Faces, optional
+        The same people with other expressions: a dropped jaw changes what the camera frames.
 
     Returns
     -------
     ndarray of uint8, shape (n, size, size, channels)
     """
-    sheet = _prepare(faces, build(faces), size=size, channels=channels)
+    shape = build(faces, framed_as=framed_as)
+    sheet = _prepare(faces, shape, size=size, channels=channels)
     out = np.empty((len(faces), size, size, channels), np.uint8)
     canvas = np.empty((sheet.side, sheet.side, channels), np.uint8)
     for i in range(len(faces)):

@@ -37,8 +37,8 @@ class Shape:
     amounts: dict[str, Values]
 
 
-def build(faces: Faces) -> Shape:
-    """Return the posed curves of a chunk of faces."""
+def build(faces: Faces, *, framed_as: Faces | None = None) -> Shape:
+    """Return the posed curves of a chunk of faces, framed as they are or as others would be."""
     sketch = Sketch(faces)
     _head.head(sketch)
     _head.hair(sketch)
@@ -53,10 +53,10 @@ def build(faces: Faces) -> Shape:
     _head.glasses(sketch)
     n = len(faces)
     depths = {name: np.broadcast_to(depth, (n,)) for name, depth in sketch.depths.items()}
-    return Shape(_pose(sketch), depths, sketch.amounts)
+    return Shape(_pose(sketch, framed_as or faces), depths, sketch.amounts)
 
 
-def _pose(sketch: Sketch) -> dict[str, Points]:
+def _pose(sketch: Sketch, framed: Faces) -> dict[str, Points]:
     """Turn the head in space, then scale, tilt and shift its projection onto the picture."""
     faces, names = sketch.faces, list(sketch.curves)
     hard = 0.35 + 0.65 * faces.difficulty[:, None]
@@ -68,7 +68,7 @@ def _pose(sketch: Sketch) -> dict[str, Points]:
     pitch = draw("pitch") * np.abs(draw("pitch")) * 0.3 * hard
     roll = draw("roll") * np.abs(draw("roll")) ** 0.5 * 0.36 * hard
     # An open jaw would leave the picture; a face detector frames it a little smaller and higher.
-    drop = sketch.mean_au(26)
+    drop = framed.unit(26).mean(axis=1)[:, None]
     scale = 1.02 + 0.18 * draw("scale") * hard - 0.05 * drop
     stretch = 1 + 0.05 * draw("aspect") * hard
     move_x = 24.0 + 3.0 * draw("shift_x") * hard
