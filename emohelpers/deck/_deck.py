@@ -1,9 +1,9 @@
 """From the figures, the metrics and the README to a deck on disk."""
 
-import os
 from itertools import groupby
 from pathlib import Path
 
+from emohelpers._replacing import replacing
 from emohelpers.deck import _contents
 from emohelpers.deck._figures import read_figures
 from emohelpers.deck._slides import Slides
@@ -98,16 +98,8 @@ def build(
         slides.table("Beside what authors reported", reported, [25, 30, 46, 27], _BESIDE)
     title, items = _contents.limits(Path(readme) if readme else home / "README.md")
     slides.items(title, items, "From README.md")
-    _write(out, slides.content())
-    return len(slides)
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file beside its place and move it there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    content = slides.content()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(out) as beside:
         beside.write_bytes(content)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    return len(slides)

@@ -1,5 +1,6 @@
 """Many photos: read side by side, answered in batches, kept in parts."""
 
+import contextlib
 import io
 import json
 import os
@@ -16,6 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from emohelpers._replacing import replacing
 from emohelpers.datasets._images import IMAGE_SUFFIXES
 from emohelpers.errors import ConfigurationError, EmohelpersError, ImageError, MissingPathError
 from emohelpers.faces import Face, read_photo
@@ -227,12 +229,8 @@ def _draw(file: str, faces: pd.DataFrame, class_names: Sequence[str], place: Pat
     kind = "PNG" if place.suffix.lower() == ".png" else "JPEG"
     Image.fromarray(pixels).save(buffer, kind, quality=90)
     place.parent.mkdir(parents=True, exist_ok=True)
-    beside = place.with_name(f".{place.name}.{os.getpid()}")
-    try:
+    with replacing(place) as beside:
         beside.write_bytes(buffer.getvalue())
-        beside.replace(place)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _resume(parts: Path, recognizer: "EmotionRecognizer") -> set[str]:
@@ -267,27 +265,19 @@ def _join(parts: Path, out: Path) -> dict[str, int]:
     import pyarrow.parquet as pq
 
     counts = dict.fromkeys(("photos", "faces", "without_face", "unreadable"), 0)
-    beside = out.with_name(f".{out.name}.{os.getpid()}{out.suffix}")
     writer: Any = None
-    try:
+    with replacing(out) as beside, contextlib.ExitStack() as opened:
         for number, part in enumerate(_written(parts)):
             table = pd.read_parquet(part)
             if out.suffix == ".csv":
                 append_csv(table, beside, first=number == 0)
             else:
                 rows = pa.Table.from_pandas(table, preserve_index=False)
-                writer = writer or pq.ParquetWriter(beside, rows.schema)
+                if writer is None:
+                    writer = opened.enter_context(pq.ParquetWriter(beside, rows.schema))
                 writer.write_table(rows)
             counts["photos"] += table["file"].nunique()
             counts["faces"] += int(table["face"].notna().sum())
             counts["without_face"] += int((table["problem"] == "no face").sum())
             counts["unreadable"] += int((table["problem"].fillna("no face") != "no face").sum())
-        if writer is not None:
-            writer.close()
-            writer = None
-        beside.replace(out)
-    finally:
-        if writer is not None:
-            writer.close()
-        beside.unlink(missing_ok=True)
     return counts

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from emohelpers._replacing import replacing
 from emohelpers.errors import ConfigurationError
 from emohelpers.faces import Face
 
@@ -110,12 +111,8 @@ def write_table(table: pd.DataFrame, path: str | os.PathLike[str]) -> None:
     path = Path(path)
     check_ending(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with replacing(path) as beside:
         if path.suffix == ".csv":
             append_csv(table, beside)
         else:
             table.to_parquet(beside, index=False)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)

@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image, ImageChops
 
+from emohelpers._replacing import replacing
 from emohelpers.errors import ConfigurationError
 
 __all__ = ["EMOTION_COLORS", "SlideFigure", "save", "style"]
@@ -236,11 +237,7 @@ def save(
     paths = []
     for ending, content in contents.items():
         path = folder / f"{name}.{ending}"
-        beside = folder / f".{name}.{os.getpid()}.{ending}"
-        try:
+        with replacing(path) as beside:
             beside.write_bytes(content)
-            beside.replace(path)
-        finally:
-            beside.unlink(missing_ok=True)
         paths.append(path)
     return paths

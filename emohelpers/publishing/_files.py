@@ -1,10 +1,10 @@
 """The JSON and text files of a folder of a trained network."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
+from emohelpers._replacing import replacing
 from emohelpers.errors import ConfigurationError
 
 __all__ = ["CALIBRATION", "holds_network", "read_json", "read_recipe", "write"]
@@ -44,9 +44,5 @@ def read_recipe(directory: Path) -> dict[str, Any]:
 
 def write(path: Path, text: str) -> None:
     """Write a text file beside its place and move it there."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_bytes(text.encode("utf-8"))
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as beside:
+        beside.write_bytes(text.encode("utf-8"))

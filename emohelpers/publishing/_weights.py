@@ -1,7 +1,6 @@
 """A network's file with weights in half precision."""
 
 import io
-import os
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from emohelpers._replacing import replacing
 from emohelpers.errors import ConfigurationError
 
 __all__ = ["halve", "round_to_half"]
@@ -53,18 +53,14 @@ def halve(path: Path) -> None:
     path : Path
         Replaced as a whole.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with (
-            zipfile.ZipFile(path) as old,
-            zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as new,
-        ):
-            for member in old.namelist():
-                content = old.read(member)
-                new.writestr(member, _half(content) if member == _WEIGHTS else content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with (
+        replacing(path) as beside,
+        zipfile.ZipFile(path) as old,
+        zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as new,
+    ):
+        for member in old.namelist():
+            content = old.read(member)
+            new.writestr(member, _half(content) if member == _WEIGHTS else content)
 
 
 def _half(content: bytes) -> bytes:
