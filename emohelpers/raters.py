@@ -5,6 +5,7 @@ how clear each face is, and so how accurate a recogniser can be at all.
 """
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -380,14 +381,7 @@ def agreement_with(votes: ArrayLike, answers: ArrayLike) -> float:
             f"answers of shape {named.shape} to {len(counts)} images, {shared.sum()} of them with "
             "two votes or more: expected an answer to each, and at least one"
         )
-    agreeing = np.zeros(len(counts))
-    for column in range(counts.shape[1]):
-        others = counts.copy()
-        others[:, column] -= 1
-        first = others == others.max(axis=1, keepdims=True)
-        chosen = first[np.arange(len(counts)), named] / first.sum(axis=1)
-        agreeing += counts[:, column] * chosen
-    return float(agreeing[shared].sum() / raters[shared].sum())
+    return float(_agreeing(counts, named)[shared].sum() / raters[shared].sum())
 
 
 def vote_losses(votes: ArrayLike, probabilities: ArrayLike) -> NDArray[np.float64]:
@@ -489,14 +483,18 @@ def _counts(votes: ArrayLike) -> NDArray[np.int64]:
     return counts
 
 
-def _agreeing(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return how many votes of each image agree with the majority of its other votes, (n,)."""
+def _agreeing(counts: NDArray[np.int64], named: NDArray[Any] | None = None) -> NDArray[np.float64]:
+    """Return how many votes of each image agree with the majority of its other votes, (n,).
+
+    With `named` it is that answer, in each vote's place, which has to agree.
+    """
     agreeing = np.zeros(len(counts))
     for column in range(counts.shape[1]):
         others = counts.copy()
         others[:, column] -= 1
         first = others == others.max(axis=1, keepdims=True)
-        agreeing += counts[:, column] * first[:, column] / first.sum(axis=1)
+        answer = column if named is None else named
+        agreeing += counts[:, column] * first[np.arange(len(counts)), answer] / first.sum(axis=1)
     return agreeing
 
 
