@@ -1,5 +1,6 @@
 """Fixtures that several test modules share."""
 
+import random
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,25 @@ REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 # How long an example takes says nothing about right and wrong, and machines differ.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
+
+
+def seed_everything() -> None:
+    """Give whatever is drawn without a seed of its own the same numbers in every run."""
+    random.seed(0)
+    if "keras" in sys.modules:
+        sys.modules["keras"].utils.set_random_seed(0)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_fixture_setup() -> None:
+    """Seed each fixture, of whatever scope, so that the order of tests does not matter."""
+    seed_everything()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call() -> None:
+    """Seed each test."""
+    seed_everything()
 
 
 @pytest.fixture(scope="session")

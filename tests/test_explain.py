@@ -89,10 +89,11 @@ def test_models_within_models_are_looked_into(faces):
     inputs = keras.Input((48, 48, 1))
     wrapped = keras.Model(inputs, inner(inputs))
     again = keras.Sequential([keras.Input((48, 48, 1)), wrapped])
-    expected = explain.grad_cam(inner, faces.images, "fear")
+    # An untrained network may see nothing that speaks for one class, but not for all of them.
+    expected = explain.grad_cam(inner, faces.images)
     assert expected.any()
     for outer in (wrapped, again):
-        found = explain.grad_cam(outer, faces.images, "fear")
+        found = explain.grad_cam(outer, faces.images)
         np.testing.assert_allclose(found, expected, atol=1e-5)
 
 

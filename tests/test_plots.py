@@ -1,4 +1,6 @@
+import base64
 import io
+import re
 import subprocess
 import sys
 from hashlib import sha256
@@ -599,6 +601,29 @@ def test_a_png_has_a_palette_where_nobody_can_see_it():
     assert np.abs(moved).max() <= 12
     half = np.dstack([chart, np.full(chart.shape[:2], 0, np.uint8)])
     assert (np.asarray(compacted(half).convert("RGB")) == 255).all()
+
+
+def test_pictures_in_an_svg_are_made_small_where_they_are_opaque():
+    rng = np.random.default_rng(0)
+    face = rng.integers(0, 256, (40, 30), dtype=np.uint8)
+    figure = plots.SlideFigure()
+    left, right = figure.subplots(1, 2)
+    left.imshow(face, cmap="gray", vmin=0, vmax=255, interpolation="none")
+    right.imshow(np.dstack([face] * 4), interpolation="none")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="svg")
+    written = buffer.getvalue()
+    small = _style.compact_svg(written)
+    pattern = rb"data:image/png;base64,([^\"]*)"
+    assert re.sub(pattern, b"", small) == re.sub(pattern, b"", written)
+    (opaque, clear), (small_opaque, small_clear) = (
+        [base64.b64decode(found) for found in re.findall(pattern, svg)] for svg in (written, small)
+    )
+    assert small_clear == clear
+    assert len(small_opaque) < len(opaque) / 2
+    before, after = (Image.open(io.BytesIO(png)) for png in (opaque, small_opaque))
+    assert after.mode == "L"
+    np.testing.assert_array_equal(after.convert("RGBA"), before)
 
 
 @pytest.mark.parametrize("name", ["", "../up", "a/b", "fig.png", "Counts", "a b", ".hidden"])

@@ -1,5 +1,6 @@
 """The house style: colours, sizes, the figure all charts stand on, and how it is written."""
 
+import base64
 import io
 import os
 import re
@@ -156,19 +157,46 @@ def compact_png(content: bytes) -> bytes:
     Returns
     -------
     bytes
-        A PNG of 256 colours, if no pixel's red, green or blue moves by more than `_UNSEEN`, and
-        else of all of them.
+        A PNG of greys, if it has no colour; of 256 colours, if no pixel's red, green or blue moves
+        by more than `_UNSEEN`; and else of all of them.
     """
     whole = Image.open(io.BytesIO(content)).convert("RGBA")
     colors = Image.alpha_composite(Image.new("RGBA", whole.size, "white"), whole).convert("RGB")
+    grey = colors.convert("L")
     few = colors.quantize(
         256, method=Image.Quantize.MAXCOVERAGE, kmeans=2, dither=Image.Dither.NONE
     )
-    moved = np.asarray(ImageChops.difference(colors, few.convert("RGB"))).max()
-    chosen = few if moved <= _UNSEEN else colors
+
+    def moved(other: Image.Image) -> int:
+        return int(np.asarray(ImageChops.difference(colors, other.convert("RGB"))).max())
+
+    chosen = grey if moved(grey) == 0 else few if moved(few) <= _UNSEEN else colors
     buffer = io.BytesIO()
     chosen.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
+
+
+def compact_svg(content: bytes) -> bytes:
+    """Write the pictures within an SVG in fewer bytes.
+
+    Parameters
+    ----------
+    content : bytes
+        An SVG as matplotlib writes it: its pictures are PNGs of 32 bits a pixel, in base64.
+
+    Returns
+    -------
+    bytes
+        The same with each opaque picture made smaller by `compact_png`.
+    """
+
+    def compact(match: re.Match[bytes]) -> bytes:
+        written = base64.b64decode(match[2])
+        if Image.open(io.BytesIO(written)).convert("RGBA").getextrema()[3] != (255, 255):
+            return match[0]
+        return match[1] + base64.b64encode(min(compact_png(written), written, key=len))
+
+    return re.sub(rb"(data:image/png;base64,)([A-Za-z0-9+/=\s]+)", compact, content)
 
 
 def axes_or_new(ax: Axes | None) -> Axes:
@@ -233,7 +261,7 @@ def save(
     with style():
         # Without the date, which would differ between two equal figures.
         figure.savefig(drawn, format="svg", dpi=dpi, metadata=cast("Any", {"Date": None}))
-    contents = {"png": _png(figure, dpi), "svg": drawn.getvalue()}
+    contents = {"png": _png(figure, dpi), "svg": compact_svg(drawn.getvalue())}
     paths = []
     for ending, content in contents.items():
         path = folder / f"{name}.{ending}"
