@@ -44,9 +44,13 @@ outputs: $(STAMP)  ## store the notebooks' outputs and figures anew, from a clea
 results: $(STAMP)  ## renew the results tables of README.md and the model cards
 	$(BIN)/emohelpers report --update README.md
 	$(BIN)/emohelpers report --recipes --update README.md
+	$(BIN)/emohelpers report --calibration --update README.md
 	$(BIN)/emohelpers deck --update presentation_images/README.md
 	for file in saved_models/*/metrics.json; do folder=$$(dirname $$file); \
 		$(BIN)/emohelpers report $$folder --update $$folder/MODEL_CARD.md; \
+	done > /dev/null
+	for file in saved_models/*/calibration.json; do folder=$$(dirname $$file); \
+		$(BIN)/emohelpers report --calibration $$folder --update $$folder/MODEL_CARD.md; \
 	done > /dev/null
 
 .PHONY: lab

@@ -423,19 +423,28 @@ def report(
         bool,
         typer.Option("--recipes", help="What each recipe's authors reported, and what is ours."),
     ] = False,
+    calibration: Annotated[
+        bool,
+        typer.Option("--calibration", help="How sure networks are, without and with temperature."),
+    ] = False,
     as_json: JSON = False,
 ) -> None:
     """Print the figures of published networks, made from their metrics files, as a table."""
     from emohelpers import publishing
     from emohelpers.errors import ConfigurationError
 
-    home, name = Path("saved_models"), "recipes" if recipes else "results"
+    home, name = Path("saved_models"), "results"
+    if recipes and calibration:
+        raise ConfigurationError("--recipes with --calibration: expected one or the other")
     if recipes:
         from emohelpers.recipes import RECIPES
 
         if folders:
             raise ConfigurationError("--recipes with folders: expected one or the other")
-        table = publishing.recipes_table(home, RECIPES)
+        name, table = "recipes", publishing.recipes_table(home, RECIPES)
+    elif calibration:
+        found = folders or sorted(path.parent for path in home.glob("*/calibration.json"))
+        name, table = "calibration", publishing.temperatures_table(found)
     else:
         found = folders or sorted({path.parent for path in home.glob("*/metrics*.json")})
         table = publishing.results_table(found)

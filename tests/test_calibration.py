@@ -249,6 +249,14 @@ def test_a_published_temperature_is_found_again(name, file, real_data):
             assert result["after"][figure][end] == pytest.approx(expected, abs=1e-3)
 
 
+def test_a_damaged_calibration_is_refused_by_its_path(tmp_path):
+    for text, words in (("{", "can not be read as JSON"), ('{"recipe": "a"}', "lacks a figure")):
+        (tmp_path / "calibration.json").write_text(text)
+        with pytest.raises(ConfigurationError, match=words) as caught:
+            publishing.temperatures_table([tmp_path])
+        assert str(tmp_path / "calibration.json") in str(caught.value)
+
+
 def test_the_command_fits_prints_and_writes(saved, run, tmp_path):
     said = run("calibrate", saved.directory, "--cache", tmp_path, "--write", "--json")
     assert said.code == 0, said.stderr
@@ -257,3 +265,9 @@ def test_the_command_fits_prints_and_writes(saved, run, tmp_path):
     text = run("calibrate", saved.directory, "--cache", tmp_path).stdout
     assert f"tiny: temperature {result['temperature']:.3f}, fitted to" in text
     assert f"{result['after']['ece']['value']:.3f} (" in text
+    row = json.loads(run("report", "--calibration", saved.directory, "--json").stdout)
+    (row,) = row["calibration"]
+    assert row["temperature"] == f"{result['temperature']:.2f}"
+    for when, ending in (("before", ""), ("after", " after")):
+        for figure, words in (("ece", "ECE"), ("brier", "Brier")):
+            assert row[words + ending].startswith(f"{result[when][figure]['value']:.3f} (")

@@ -71,6 +71,22 @@ def test_the_tables_of_readme_and_card_are_those_of_the_metrics(folder, tmp_path
         assert not publishing.renew_table(copy, publishing.results_table(folders)), page.name
 
 
+CALIBRATED = sorted(path.parent for path in (ROOT / "saved_models").glob("*/calibration.json"))
+
+
+@pytest.mark.parametrize("folder", CALIBRATED, ids=lambda folder: folder.name)
+def test_the_temperatures_of_readme_and_card_are_those_that_are_stored(folder, tmp_path):
+    pages = {ROOT / "README.md": CALIBRATED, folder / "MODEL_CARD.md": [folder]}
+    for page, folders in pages.items():
+        copy = tmp_path / page.name
+        copy.write_bytes(page.read_bytes())
+        table = publishing.temperatures_table(folders)
+        assert not publishing.renew_table(copy, table, name="calibration"), page.name
+    assert publishing.open_model(folder).temperature == pytest.approx(
+        float(table["temperature"].iloc[0]), abs=0.005
+    )
+
+
 def test_the_readme_has_a_row_for_each_recipe(tmp_path):
     copy = tmp_path / "README.md"
     copy.write_bytes((ROOT / "README.md").read_bytes())

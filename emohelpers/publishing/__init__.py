@@ -25,6 +25,7 @@ from emohelpers.publishing._results import (
     recipes_table,
     renew_table,
     results_table,
+    temperatures_table,
 )
 from emohelpers.publishing._transfer import TRAVELLERS, transfer_matrix
 
@@ -48,6 +49,7 @@ __all__ = [
     "renew_table",
     "results_table",
     "save",
+    "temperatures_table",
     "transfer_matrix",
     "write",
     "write_calibration",

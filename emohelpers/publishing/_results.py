@@ -9,9 +9,15 @@ import pandas as pd
 
 from emohelpers.errors import ConfigurationError, MissingPathError
 from emohelpers.evaluation import markdown
-from emohelpers.publishing._files import read_json, read_recipe, write
+from emohelpers.publishing._files import CALIBRATION, read_json, read_recipe, write
 
-__all__ = ["markdown", "recipes_table", "renew_table", "results_table"]
+__all__ = [
+    "markdown",
+    "recipes_table",
+    "renew_table",
+    "results_table",
+    "temperatures_table",
+]
 
 _PUBLISHED_PARTS = (
     "PrivateTest",
@@ -104,6 +110,57 @@ def _row(result: Mapping[str, Any], part: str, recipe: Mapping[str, Any]) -> dic
 
 def _with_interval(figure: Mapping[str, float]) -> str:
     return f"{figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f})"
+
+
+def temperatures_table(folders: Sequence[str | Path]) -> pd.DataFrame:
+    """Collect how sure published networks are, before and after their temperature.
+
+    Parameters
+    ----------
+    folders : sequence of path
+        Each holds the ``calibration.json`` that `write_calibration` writes.
+
+    Returns
+    -------
+    DataFrame
+        A row for each network: ``network``; ``temperature``, which divides the logits; ``data``
+        and ``images``, on which the rest is measured, other than those that the temperature was
+        fitted to; ``ECE``, ``ECE after``, ``Brier`` and ``Brier after``: the expected calibration
+        error and the Brier score without and with the temperature, with their 95% intervals.
+
+    Raises
+    ------
+    MissingPathError
+        If there is no folder, or one has no such file.
+    ConfigurationError
+        If one can not be read, or lacks a figure.
+    """
+    rows = []
+    for path in (Path(folder) / CALIBRATION for folder in folders):
+        if not path.is_file():
+            raise MissingPathError(f"no {path}: expected what 'emohelpers calibrate --write' made")
+        result = read_json(path)
+        try:
+            row = {
+                "network": result["recipe"],
+                "temperature": f"{result['temperature']:.2f}",
+                "data": f"{result['dataset']} {result['scored_on']}",
+                "images": f"{result['n']:,}",
+            }
+            for figure, words in (("ece", "ECE"), ("brier", "Brier")):
+                row[words] = _with_interval(result["before"][figure])
+                row[f"{words} after"] = _with_interval(result["after"][figure])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ConfigurationError(
+                f"{path} lacks a figure ({error}): expected what 'emohelpers calibrate --write' "
+                "made"
+            ) from error
+        rows.append(row)
+    if not rows:
+        raise MissingPathError(
+            f"no folder with a {CALIBRATION}: expected one that 'emohelpers calibrate --write' made"
+        )
+    return pd.DataFrame(rows)
 
 
 def recipes_table(home: str | Path, recipes: Mapping[str, Any]) -> pd.DataFrame:
