@@ -192,7 +192,7 @@ def compact_svg(content: bytes) -> bytes:
 
     def compact(match: re.Match[bytes]) -> bytes:
         written = base64.b64decode(match[2])
-        if Image.open(io.BytesIO(written)).convert("RGBA").getextrema()[3] != (255, 255):
+        if np.asarray(Image.open(io.BytesIO(written)).convert("RGBA"))[..., 3].min() < 255:
             return match[0]
         return match[1] + base64.b64encode(min(compact_png(written), written, key=len))
 
