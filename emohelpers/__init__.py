@@ -5,10 +5,10 @@ The rooms, in the order in which data flows: `datasets`, `preprocessing`, `augme
 and `inference` recognises what they express, which `webapp` shows in a browser; `raters` says how
 far people agree, `labellers` how far single labels can be trusted, `labelling` makes labels where
 there are none, `recipes` names whole systems, `ablation` takes one apart, `imbalance` compares what
-helps rare classes, `explain` maps what a network looks at, `robustness` worsens and attacks images,
-`publishing` holds their results, and `deck` makes slides of them. `load_model` returns a trained
-network. Importing the package imports none of them, and no Keras: each is imported when it is first
-used.
+helps rare classes, `search` looks for hyperparameters, `generation` draws faces of nobody,
+`explain` maps what a network looks at, `robustness` worsens and attacks images, `publishing` holds
+their results, and `deck` makes slides of them. `load_model` returns a trained network. Importing
+the package imports none of them, and no Keras: each is imported when it is first used.
 """
 
 from importlib import import_module
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         explain,
         faces,
         fairness,
+        generation,
         imbalance,
         inference,
         labellers,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
         recipes,
         robustness,
         sampling,
+        search,
         training,
         webapp,
     )
@@ -54,6 +56,7 @@ __all__ = [
     "explain",
     "faces",
     "fairness",
+    "generation",
     "imbalance",
     "inference",
     "labellers",
@@ -67,6 +70,7 @@ __all__ = [
     "recipes",
     "robustness",
     "sampling",
+    "search",
     "training",
     "webapp",
 ]

@@ -14,9 +14,12 @@ from emohelpers import __version__
 from emohelpers._cli_data import app as data_app
 from emohelpers._cli_data import write_table
 from emohelpers._cli_deck import deck
+from emohelpers._cli_equal_time import equal_time
 from emohelpers._cli_explain import explain
+from emohelpers._cli_generation import generate
 from emohelpers._cli_recognise import predict, video, webcam
 from emohelpers._cli_robustness import robustness
+from emohelpers._cli_search import search
 from emohelpers._cli_serve import serve
 from emohelpers.errors import EmohelpersError
 
@@ -31,7 +34,18 @@ app = typer.Typer(
     rich_markup_mode=None,  # which takes what stands in brackets for markup and drops it
 )
 app.add_typer(data_app, name="data")
-for command in (predict, video, webcam, serve, deck, explain, robustness):
+for command in (
+    predict,
+    video,
+    webcam,
+    serve,
+    deck,
+    equal_time,
+    explain,
+    generate,
+    robustness,
+    search,
+):
     app.command()(command)
 
 JSON = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]

@@ -36,10 +36,12 @@ def saved_names(notebook):
     return [re.sub(r"\{\w+\}", "[a-z0-9_]+", name) for name in names]
 
 
-def test_every_png_is_described_and_has_its_svg():
+def test_every_png_is_described_and_charts_have_their_svg():
     found = {path.stem for path in IMAGES.glob("*.png")}
     assert {figure.name for figure in FIGURES} == found
-    assert {figure.name for figure in BY_NOTEBOOK} == {p.stem for p in IMAGES.glob("*.svg")}
+    drawn = {path.stem for path in IMAGES.glob("*.svg")}
+    assert drawn < {figure.name for figure in BY_NOTEBOOK}
+    assert {"03_confusion", "06_groups", "12_fer2013_effects", "15_fer2013"} < drawn
 
 
 def test_what_no_notebook_makes_has_a_tool_that_does():

@@ -16,6 +16,7 @@ TINY = {
     "alexnet": {"filters": (2, 2, 2, 2, 2), "units": 4},
     "baseline_cnn": {"filters": (2, 2, 2), "units": 4},
     "compact_cnn": {"widths": (2, 2, 2, 2)},
+    "compact_convolutional_transformer": {"widths": (2, 4), "blocks": 1, "heads": 2},
     "deeper_cnn": {"filters": (2,) * 7},
     "residual_cnn": {"widths": (2, 4), "blocks": (1, 1)},
     "separable_cnn": {"filters": (2,) * 7},

@@ -72,7 +72,7 @@ def test_describe_says_what_is_here(tmp_path):
     (tmp_path / "UTKFace.zip").touch()
     table = describe(places=[tmp_path]).set_index("name")
     assert list(table.index) == list(SOURCES)
-    assert set(table.index[table["here"]]) == {"toyfaces", "utkface"}
+    assert set(table.index[table["here"]]) == {"toyfaces", "learnedfaces", "utkface"}
     assert table.loc["utkface", "path"] == str(tmp_path / "UTKFace.zip")
     assert "fetch facial_expressions" in table.loc["facial_expressions", "how"]
 

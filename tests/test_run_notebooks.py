@@ -126,3 +126,15 @@ def test_what_can_not_be_meant_is_refused(tmp_path, arguments):
     done = CliRunner().invoke(app, ["--notebooks", str(tmp_path), *arguments])
     assert done.exit_code == 2
     assert not list(tmp_path.glob("*.html"))
+
+
+def test_svgs_of_pictures_are_no_part_of_the_repository(tmp_path):
+    picture = b"data:image/png;base64," + b"A" * 500
+    for name, content in (
+        ("chart.svg", b"<svg>" + b"x" * 600 + picture + b'"</svg>'),
+        ("faces.svg", b"<svg>" + b"x" * 100 + picture + b'"' + picture + b'"</svg>'),
+        ("faces.png", picture),
+    ):
+        (tmp_path / name).write_bytes(content)
+    run_notebooks.drop_pictures(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["chart.svg", "faces.png"]

@@ -6,6 +6,7 @@ of a clean run on toy faces, and its figures in ``presentation_images``.
 """
 
 import os
+import re
 import tempfile
 import time
 from collections.abc import Iterable
@@ -25,6 +26,7 @@ from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 from nbformat import NotebookNode
 
 ROOT = Path(__file__).resolve().parents[1]
+FIGURES = ROOT / "presentation_images"
 PARAMETERS = ("EMO_DATASET", "EMO_DATA_ROOT", "EMO_EPOCHS", "EMO_FIGURES")
 # What a user shows a notebook of themselves must not be stored in it.
 PERSONAL = ("EMO_PHOTO", "EMO_WEBCAM")
@@ -168,7 +170,7 @@ def run(
     if not paths:
         raise typer.BadParameter(f"no notebook NN_*.ipynb in {notebooks}")
     build = (build or ROOT / "build" / dataset).resolve()
-    default = ROOT / "presentation_images" if inplace else build / "figures"
+    default = FIGURES if inplace else build / "figures"
     figures = (figures or default).resolve()
     for folder in (build, figures):
         folder.mkdir(parents=True, exist_ok=True)
@@ -183,10 +185,24 @@ def run(
     with ProcessPoolExecutor(jobs or (2 if toy else 1)) as pool:
         pending = [pool.submit(run_one, path, build, inplace) for path in paths]
         outcomes = [_report(future.result()) for future in as_completed(pending)]
+    if figures == FIGURES:
+        drop_pictures(figures)
     print(f"{'outputs: ' if inplace else 'HTML:    '}{notebooks if inplace else build}")
     print(f"figures: {figures}")
     if any(outcome.failure for outcome in outcomes):
         raise typer.Exit(1)
+
+
+def drop_pictures(folder: Path) -> None:
+    """Remove the SVGs of a folder that are pictures for the most part.
+
+    They are no sharper than the PNG beside them, and larger: the repository does without.
+    """
+    for path in folder.glob("*.svg"):
+        content = path.read_bytes()
+        pictures = sum(map(len, re.findall(rb"data:image/png;base64,[^\"]*", content)))
+        if pictures > len(content) / 2:
+            path.unlink()
 
 
 def _report(outcome: Outcome) -> Outcome:

@@ -5,10 +5,10 @@
 >>> faces.images.shape
 (6000, 48, 48, 1)
 
-`load` knows ``toyfaces`` (built in), ``fer2013``, ``facial_expressions``, ``utkface`` and
-``folders``; `SOURCES` and `describe` say what each is and how it is had, `fetch` downloads what may
-be downloaded, `check` reports on what lies on disk and `report_on` on what is loaded.
-`assign_fold` divides a set by person, `near_duplicates` finds copies of one photograph.
+`load` knows ``toyfaces`` and ``learnedfaces`` (built in), ``fer2013``, ``facial_expressions``,
+``utkface`` and ``folders``; `SOURCES` and `describe` say what each is and how it is had, `fetch`
+downloads what may be downloaded, `check` reports on what lies on disk and `report_on` on what is
+loaded. `assign_fold` divides a set by person, `near_duplicates` finds copies of one photograph.
 """
 
 import inspect
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from emohelpers.datasets._folds import assign_fold, person_groups
     from emohelpers.datasets._registry import SOURCES, describe
     from emohelpers.datasets._similar import near_duplicates
+    from emohelpers.datasets.learnedfaces import make_learned_faces
     from emohelpers.datasets.toyfaces import make_faces
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "fetch",
     "load",
     "make_faces",
+    "make_learned_faces",
     "near_duplicates",
     "person_groups",
     "report_on",
@@ -50,11 +52,13 @@ _HOMES = {
     "describe": "_registry",
     "fetch": "_fetch",
     "make_faces": "toyfaces",
+    "make_learned_faces": "learnedfaces",
     "near_duplicates": "_similar",
     "person_groups": "_folds",
     "report_on": "_check",
 }
-_LOADERS = ("toyfaces", "fer2013", "facial_expressions", "utkface", "folders")
+_LOADERS = ("toyfaces", "fer2013", "facial_expressions", "utkface", "folders", "learnedfaces")
+_BUILT_IN = ("toyfaces", "learnedfaces")
 _COMMON = frozenset({"path", "size", "color", "cache", "on_error"})
 _SMALLEST, _LARGEST = 8, 4096
 
@@ -73,11 +77,11 @@ def load(
 
     Parameters
     ----------
-    name : {"toyfaces", "fer2013", "facial_expressions", "utkface", "folders"}
+    name : {"toyfaces", "fer2013", "facial_expressions", "utkface", "folders", "learnedfaces"}
         Which set.
     path : path-like, optional
         The CSV, folder or archive, wherever it lies; None for what lies in ``datasets`` of the
-        working folder. ``toyfaces`` needs none.
+        working folder. ``toyfaces`` and ``learnedfaces`` need none.
     size : int or (int, int), optional
         Side, or height and width, of the images in pixels; None for the source's own.
     color : bool, optional
@@ -88,7 +92,7 @@ def load(
         Whether a bad row or image is an error, or is left out and listed in ``skipped``.
     **options
         Of the set: ``votes`` (fer2013), ``legend`` (facial_expressions), ``labels`` (utkface),
-        those of `make_faces` (toyfaces).
+        those of `make_faces` (toyfaces) and of `make_learned_faces` (learnedfaces).
 
     Returns
     -------
@@ -118,7 +122,7 @@ def load(
         )
     if on_error not in ("raise", "skip"):
         raise ConfigurationError(f"on_error={on_error!r}: expected 'raise' or 'skip'")
-    if path is None and name != "toyfaces":
+    if path is None and name not in _BUILT_IN:
         path = import_module(f"{__name__}._registry").locate(name)
         if path is None:
             raise MissingPathError(

@@ -171,7 +171,7 @@ def check(
     """
     from emohelpers.datasets import load
 
-    if path is None and name != "toyfaces":
+    if path is None:
         path = locate(name)
     try:
         faces = load(name, path, cache=cache, **options)

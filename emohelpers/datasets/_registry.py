@@ -188,9 +188,20 @@ _TOYFACES = Source(
     access="built in",
 )
 
+_LEARNEDFACES = Source(
+    title="faces of nobody, seven emotions, drawn by a network that has learnt from FER2013",
+    licence="research and teaching: its weights have learnt from FER2013, whose makers gave none",
+    harms=(
+        "Nobody is shown, but the looks, labels and gaps of FER2013 are passed on: whom it has few "
+        "of, and what its labels take for an emotion. Nothing measured on them holds for people."
+    ),
+    access="built in",
+)
+
 SOURCES: Mapping[str, Source] = MappingProxyType(
     {
         "toyfaces": _TOYFACES,
+        "learnedfaces": _LEARNEDFACES,
         "fer2013": _FER2013,
         "ferplus": _FERPLUS,
         "facial_expressions": _FACIAL_EXPRESSIONS,

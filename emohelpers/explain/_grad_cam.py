@@ -7,9 +7,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from emohelpers.explain._networks import ClassName, halves, of_class, prepare
+from emohelpers.explain._networks import ClassName, enlarge, halves, of_class, prepare
 from emohelpers.models import input_gradients
-from emohelpers.preprocessing import resize
 
 __all__ = ["grad_cam"]
 
@@ -89,7 +88,4 @@ def grad_cam(
 
         weights = input_gradients(cut.above, maps, score).mean(axis=(1, 2))
         parts.append(np.einsum("nhwk,nk->nhw", maps, weights))
-    small = np.maximum(np.concatenate(parts), 0)
-    large = resize(small[..., None], pixels.shape[1:3])[..., 0]
-    highest = large.max(axis=(1, 2), keepdims=True)
-    return np.divide(large, highest, out=np.zeros_like(large), where=highest > 0)
+    return enlarge(np.maximum(np.concatenate(parts), 0), pixels.shape[1:3])

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from emohelpers.datasets import EMOTIONS
 from emohelpers.errors import ConfigurationError
 from emohelpers.evaluation import predict
+from emohelpers.preprocessing import resize
 from emohelpers.publishing import SavedModel
 
-__all__ = ["ClassName", "Halves", "halves", "of_class", "prepare", "probabilities"]
+__all__ = ["ClassName", "Halves", "enlarge", "halves", "of_class", "prepare", "probabilities"]
 
 ClassName = str | int | Sequence[str] | Sequence[int] | NDArray[Any] | None
 
@@ -139,6 +140,13 @@ def probabilities(outputs: Any) -> Any:
     if outputs.shape[-1] > 1:
         return outputs
     return keras.ops.concatenate([1 - outputs, outputs], axis=-1)
+
+
+def enlarge(maps: NDArray[Any], shape: Sequence[int]) -> NDArray[np.float32]:
+    """Interpolate maps of 0 or more to a height and width; the highest value of each becomes 1."""
+    large = resize(maps[..., None].astype(np.float32), tuple(shape))[..., 0]
+    highest = large.max(axis=(1, 2), keepdims=True)
+    return np.divide(large, highest, out=np.zeros_like(large), where=highest > 0)
 
 
 def halves(model: Any, layer: str | None) -> Halves:

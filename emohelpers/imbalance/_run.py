@@ -1,6 +1,5 @@
 """Train and fit every way with every seed; what is done stays on disk."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -12,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from emohelpers import ablation
+from emohelpers._settings import keep_settings
 from emohelpers.ablation import Step
 from emohelpers.datasets import FaceDataset
 from emohelpers.errors import ConfigurationError
@@ -96,7 +96,16 @@ def run(
         )
     directory = Path(directory)
     first = next(iter(ways))
-    _check_settings(directory, base, parts, features=network.name if network else f"own: {first}")
+    settings = asdict(base) | {
+        "features": network.name if network else f"own: {first}",
+        "parts": [
+            [part.name, *(np.bincount(part.split(name).labels).tolist() for name in _SPLITS)]
+            for part in parts
+        ],
+    }
+    keep_settings(
+        directory, settings, of="a comparison with another recipe, network or other images"
+    )
     if feature_ways is None:
         feature_ways = {name: step for name, step in ways.items() if not _LOSSES & set(step.fields)}
     pixels, features = [], []
@@ -146,28 +155,6 @@ def _places(
     for number in range(n_parts):
         for seed in seeds:
             yield directory / f"{space}-{number}" / f"{name}-{seed}"
-
-
-def _check_settings(
-    directory: Path, base: Recipe, parts: Sequence[FaceDataset], *, features: str
-) -> None:
-    """Refuse a folder whose trainings are others; note in a new one what they are."""
-    settings = asdict(base) | {
-        "features": features,
-        "parts": [
-            [part.name, *(np.bincount(part.split(name).labels).tolist() for name in _SPLITS)]
-            for part in parts
-        ],
-    }
-    text = json.dumps(settings, indent=2) + "\n"
-    path = directory / "settings.json"
-    if path.exists() and path.read_text() != text:
-        raise ConfigurationError(
-            f"{path} is of a comparison with another recipe, network or other images: continue it "
-            "with the same, or choose another directory"
-        )
-    directory.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
 
 
 def _over_features(

@@ -10,6 +10,7 @@ from typing import Any
 
 from emohelpers.models._alexnet import alexnet
 from emohelpers.models._average import average, member
+from emohelpers.models._cct import PositionEmbedding, compact_convolutional_transformer
 from emohelpers.models._compiled import compiled
 from emohelpers.models._features import features
 from emohelpers.models._gradients import input_gradients
@@ -24,10 +25,12 @@ __all__ = [
     "BACKBONES",
     "BUILDERS",
     "FusedBatchNormalization",
+    "PositionEmbedding",
     "alexnet",
     "average",
     "baseline_cnn",
     "compact_cnn",
+    "compact_convolutional_transformer",
     "compiled",
     "deeper_cnn",
     "features",
@@ -48,6 +51,7 @@ BUILDERS: Mapping[str, Callable[..., Any]] = MappingProxyType(
             alexnet,
             baseline_cnn,
             compact_cnn,
+            compact_convolutional_transformer,
             deeper_cnn,
             residual_cnn,
             separable_cnn,

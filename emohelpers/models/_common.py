@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from numbers import Integral
 from typing import Any
 
+import keras
 from keras import layers
 
 from emohelpers.errors import ConfigurationError
@@ -12,6 +13,7 @@ from emohelpers.models._layers import FusedBatchNormalization
 
 __all__ = [
     "average_and_softmax",
+    "check_activation",
     "check_penalty",
     "check_shape",
     "check_share",
@@ -53,6 +55,19 @@ def check_penalty(l2: float) -> None:
     """Refuse what can not be the weight of an L2 penalty."""
     if not 0 <= l2 < math.inf:
         raise ConfigurationError(f"l2={l2}: expected 0 or more")
+
+
+def check_activation(name: str) -> None:
+    """Refuse what is no activation that Keras knows by name."""
+    # Others, such as None, are layers or functions to Keras, which a name is saved in place of.
+    try:
+        known = isinstance(name, str) and callable(keras.activations.get(name))
+    except ValueError:
+        known = False
+    if not known:
+        raise ConfigurationError(
+            f"activation={name!r}: expected a name of keras.activations such as 'relu' or 'elu'"
+        )
 
 
 def check_share(name: str, share: float) -> None:

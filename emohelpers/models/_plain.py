@@ -8,6 +8,7 @@ from keras import layers
 
 from emohelpers.models._common import (
     average_and_softmax,
+    check_activation,
     check_penalty,
     check_shape,
     check_share,
@@ -29,6 +30,7 @@ def baseline_cnn(
     l2: float = 0.0,
     dropout: float = 0.5,
     standardise: bool = False,
+    activation: str = "relu",
 ) -> Any:
     """Build the network that most first projects on FER2013 start from.
 
@@ -52,6 +54,8 @@ def baseline_cnn(
     standardise : bool
         Bring each image to mean 0 and a standard deviation of about 1 in place of scaling 0..255
         to -1..1: light and contrast then matter less.
+    activation : str
+        In place of ReLU, one of ``keras.activations``.
 
     Returns
     -------
@@ -61,7 +65,8 @@ def baseline_cnn(
     Raises
     ------
     ConfigurationError
-        If the shape, the number of classes or of convolutions, the penalty or a share does not fit.
+        If the shape, the number of classes or of convolutions, the penalty or a share does not fit,
+        or there is no such activation.
 
     Examples
     --------
@@ -73,6 +78,7 @@ def baseline_cnn(
     check_widths("filters", filters, count=3)
     check_share("dropout", dropout)
     check_penalty(l2)
+    check_activation(activation)
     # None and not a penalty of 0, so that a network without one is saved as it always was.
     penalty = keras.regularizers.L2(l2) if l2 else None
     inputs = keras.Input(tuple(input_shape), name="pixels")
@@ -82,13 +88,13 @@ def baseline_cnn(
             width,
             3,
             padding="same",
-            activation="relu",
+            activation=activation,
             kernel_regularizer=penalty,
             name=f"conv{number}",
         )(x)
         x = layers.MaxPooling2D(name=f"pool{number}")(x)
     x = layers.Flatten(name="flatten")(x)
-    x = layers.Dense(units, activation="relu", kernel_regularizer=penalty, name="dense")(x)
+    x = layers.Dense(units, activation=activation, kernel_regularizer=penalty, name="dense")(x)
     x = layers.Dropout(dropout, name="dropout")(x)
     return keras.Model(inputs, softmax(x, n_classes), name="baseline_cnn")
 

@@ -26,6 +26,8 @@ from emohelpers.plots._images import (
 )
 from emohelpers.plots._matrices import confusion_matrix, rater_disagreement, transfer_matrix
 from emohelpers.plots._means import class_means, mean_faces
+from emohelpers.plots._progress import progress
+from emohelpers.plots._search import main_effects, searches
 from emohelpers.plots._style import EMOTION_COLORS, SlideFigure, save, style
 from emohelpers.plots._timeline import emotion_timeline
 
@@ -46,12 +48,15 @@ __all__ = [
     "image_grid",
     "intervals",
     "learning_curves",
+    "main_effects",
     "mean_faces",
     "prediction_gallery",
+    "progress",
     "rater_disagreement",
     "reliability",
     "sample_grid",
     "save",
+    "searches",
     "size_curves",
     "style",
     "transfer_matrix",

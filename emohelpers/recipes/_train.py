@@ -37,6 +37,7 @@ def train(
     half: bool = False,
     seed: int = 0,
     cache: str | Path | None = None,
+    callbacks: Sequence[Any] = (),
     verbose: int | str = "auto",
 ) -> Any:
     """Train a recipe from its data to a folder that `emohelpers.publishing.open_model` opens.
@@ -73,7 +74,7 @@ def train(
         Of the initial weights, dropout, augmentation and the order of the batches.
     cache : path, optional
         See `emohelpers.datasets.load`.
-    verbose : int or "auto"
+    callbacks, verbose
         See `emohelpers.training.fit`.
 
     Returns
@@ -114,6 +115,7 @@ def train(
             precision=precision,
             seed=seed,
             cache=cache,
+            callbacks=callbacks,
             verbose=verbose,
         )
     epochs = recipe.epochs if epochs is None else epochs
@@ -176,6 +178,7 @@ def train(
             patience=recipe.patience,
             steps_per_epoch=recipe.steps_per_epoch,
             seed=seed,
+            callbacks=callbacks,
             verbose=verbose,
         )
     if recipe.head:

@@ -1,6 +1,5 @@
 """Published networks against corrupted or attacked faces; what is done stays on disk."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -8,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from emohelpers._settings import keep_settings
 from emohelpers.datasets import FaceDataset
 from emohelpers.datasets._base import SPLITS
 from emohelpers.errors import ConfigurationError
@@ -89,7 +89,7 @@ def study(
     settings: dict[str, Any] = {"change": change, "images": images, "seed": seed}
     settings["strengths"] = {name: list(values) for name, values in STRENGTHS.items()}
     directory = Path(directory)
-    _check_settings(directory, settings)
+    keep_settings(directory, settings, of="another study")
     tables = []
     for name, folder in folders.items():
         saved = publishing.open_model(folder)
@@ -187,16 +187,3 @@ def _part(faces: FaceDataset) -> tuple[str, FaceDataset]:
     parts = evaluation.protocol(faces)
     name = next((name for name in parts if name in SPLITS["test"]), next(iter(parts)))
     return name, parts[name]
-
-
-def _check_settings(directory: Path, settings: dict[str, Any]) -> None:
-    """Refuse a folder whose tables are of another study; note in a new one what they are."""
-    text = json.dumps(settings, indent=2) + "\n"
-    path = directory / "settings.json"
-    if path.exists() and path.read_text() != text:
-        raise ConfigurationError(
-            f"{path} is of another study: continue it with the same settings, or choose another "
-            "directory"
-        )
-    directory.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)

@@ -5,7 +5,7 @@ import json
 import os
 import time
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +35,18 @@ _STATE = "state.npz"
 class Recorder(keras.callbacks.Callback):
     """Keep what has to survive: weights, optimiser and random state, history, best weights."""
 
-    def __init__(self, directory: Path, *, signature: str, monitor: str, patience: int) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        signature: str,
+        monitor: str,
+        patience: int,
+        columns: Sequence[str] = HISTORY_COLUMNS,
+    ) -> None:
         super().__init__()
         self.directory = directory
+        self.columns = columns
         self.signature = signature
         self.monitor = monitor
         self.patience = patience
@@ -73,7 +82,7 @@ class Recorder(keras.callbacks.Callback):
         row["epoch"] = epoch + 1
         row["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         row["seconds"] = round(time.perf_counter() - self.started, 2)
-        self.history.append({name: row[name] for name in HISTORY_COLUMNS})
+        self.history.append({name: row[name] for name in self.columns})
         if self.best_epoch == epoch + 1 or not self.best:
             self.best = self.scored
         self.write()
@@ -105,7 +114,7 @@ class Recorder(keras.callbacks.Callback):
         temporary.replace(self.directory / "history.csv")
 
     def table(self) -> pd.DataFrame:
-        table = pd.DataFrame(self.history, columns=list(HISTORY_COLUMNS))
+        table = pd.DataFrame(self.history, columns=list(self.columns))
         return table.astype({"epoch": int}).round(6)
 
     def restore(self) -> None:

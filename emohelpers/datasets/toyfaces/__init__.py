@@ -37,6 +37,7 @@ __all__ = [
     "AGE_GROUPS",
     "EMFACS",
     "FACES_PER_PERSON",
+    "FIXED_SHARES",
     "GENDERS",
     "MONK_SCALE",
     "load",
@@ -48,7 +49,7 @@ _CHUNK = 256
 _VERSION = 2
 """Raised with every change of what is drawn, so that no older cache is taken for it."""
 
-_FIXED_SHARES = {
+FIXED_SHARES = {
     "anger": 4953,
     "disgust": 547,
     "fear": 5121,
@@ -251,7 +252,7 @@ def load(
     """
     if path is not None:
         raise ConfigurationError(f"path={path!r}: expected none, toy faces are drawn, not read")
-    chosen = _FIXED_SHARES if emotions is None else emotions
+    chosen = FIXED_SHARES if emotions is None else emotions
     wanted = 48 if size is None else size
     settings = _check(n, wanted, seed, chosen, difficulty, group_sizes, group_quality)
 

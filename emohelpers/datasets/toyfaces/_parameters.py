@@ -251,7 +251,7 @@ def draw_people(n: int, seed: int, shares: Mapping[str, Sequence[float]]) -> Peo
     return People(traits, groups["age_group"], groups["gender"], groups["skin_tone"])
 
 
-def _draw_labels(first: int, n: int, seed: int, shares: Mapping[str, float]) -> NDArray[np.int64]:
+def draw_labels(first: int, n: int, seed: int, shares: Mapping[str, float]) -> NDArray[np.int64]:
     """Draw labels whose counts stay near their shares in every run of faces.
 
     The steps of the golden ratio fill 0..1 evenly, so that also a short draw has every class, and
@@ -322,7 +322,7 @@ class FaceStream:
         values = self._stream.random((n, width))
         draws = Draws(values, _DRAW_NAMES)
         jitter = values[:, len(_DRAW_NAMES) : len(_DRAW_NAMES) + len(ACTION_UNITS)]
-        labels = _draw_labels(self._next, n, self._seed, self._emotions)
+        labels = draw_labels(self._next, n, self._seed, self._emotions)
         places = np.array([EMOTIONS.index(name) for name in self._emotions])[labels]
         low, high = self._difficulty
         difficulty = low + (high - low) * self._difficulties.random(n)
