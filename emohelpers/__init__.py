@@ -7,8 +7,9 @@ far people agree, `labellers` how far single labels can be trusted, `labelling` 
 there are none, `recipes` names whole systems, `ablation` takes one apart, `imbalance` compares what
 helps rare classes, `search` looks for hyperparameters, `generation` draws faces of nobody,
 `explain` maps what a network looks at, `robustness` worsens and attacks images, `publishing` holds
-their results, and `deck` makes slides of them. `load_model` returns a trained network. Importing
-the package imports none of them, and no Keras: each is imported when it is first used.
+their results, `export` writes networks as files that answer without Keras, and `deck` makes slides.
+`load_model` returns a trained network. Importing the package imports none of them, and no Keras:
+each is imported when it is first used.
 """
 
 from importlib import import_module
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
         errors,
         evaluation,
         explain,
+        export,
         faces,
         fairness,
         generation,
@@ -54,6 +56,7 @@ __all__ = [
     "errors",
     "evaluation",
     "explain",
+    "export",
     "faces",
     "fairness",
     "generation",

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 __all__ = ["predict", "recognizer", "video", "webcam"]
 
 Model = Annotated[
-    str, typer.Option(help="A published network by its name, or the folder of one: ./FOLDER.")
+    str,
+    typer.Option(
+        help="A published network by its name, the folder of one (./FOLDER), or a file: .keras, "
+        ".onnx or .tflite."
+    ),
 ]
 DetectorName = Annotated[
     str,
@@ -48,8 +52,9 @@ def recognizer(
     model: str, detector: str, margin: float, least_confidence: float
 ) -> "EmotionRecognizer":
     """Open a network and a detector; see `EmotionRecognizer`."""
-    with quiet_libraries():
-        import keras  # noqa: F401 - what it and its backend have to say as they load
+    if not model.endswith((".onnx", ".tflite")):  # which do without, in a tenth of the time
+        with quiet_libraries():
+            import keras  # noqa: F401 - what it and its backend have to say as they load
     from emohelpers.inference import EmotionRecognizer
 
     return EmotionRecognizer(model, detector, margin=margin, least_confidence=least_confidence)

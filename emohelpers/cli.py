@@ -16,6 +16,7 @@ from emohelpers._cli_data import write_table
 from emohelpers._cli_deck import deck
 from emohelpers._cli_equal_time import equal_time
 from emohelpers._cli_explain import explain
+from emohelpers._cli_export import export
 from emohelpers._cli_generation import generate
 from emohelpers._cli_recognise import predict, video, webcam
 from emohelpers._cli_robustness import robustness
@@ -42,6 +43,7 @@ for command in (
     deck,
     equal_time,
     explain,
+    export,
     generate,
     robustness,
     search,

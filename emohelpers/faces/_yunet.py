@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emohelpers.datasets._cache import cache_directory
-from emohelpers.datasets._fetch import retrieve
 from emohelpers.datasets._registry import Download
 from emohelpers.errors import ConfigurationError, MissingPathError
 from emohelpers.faces._face import Face
@@ -66,6 +65,8 @@ def fetch_yunet(*, progress: bool = False) -> Path:
     FetchError
         If the server fails, or the file is not the one that is expected.
     """
+    from emohelpers.datasets._fetch import retrieve
+
     return retrieve(_FILE, yunet_path(), progress=progress)
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -16,7 +15,6 @@ from emohelpers.datasets import EMOTIONS
 from emohelpers.errors import ConfigurationError
 from emohelpers.faces import read_photo
 from emohelpers.inference._emoji import emoji
-from emohelpers.plots._style import EMOTION_COLORS
 from emohelpers.preprocessing import to_color
 
 __all__ = ["annotate"]
@@ -174,6 +172,8 @@ def _even(value: float) -> int:
 
 @lru_cache(maxsize=64)
 def _color(name: str) -> tuple[int, int, int]:
+    from emohelpers.plots import EMOTION_COLORS  # matplotlib takes its time
+
     red, green, blue = bytes.fromhex(EMOTION_COLORS.get(name, UNNAMED)[1:])
     return red, green, blue
 
@@ -386,6 +386,8 @@ def _text(text: str, size: int, bold: bool = False) -> NDArray[np.uint8]:
 
 @lru_cache(maxsize=64)
 def _font(size: int, bold: bool) -> ImageFont.FreeTypeFont:
+    import matplotlib as mpl
+
     file = Path(mpl.get_data_path(), "fonts", "ttf", f"DejaVuSans{'-Bold' if bold else ''}.ttf")
     # The basic layout gives the same pixels whether or not Raqm is installed.
     return ImageFont.truetype(str(file), size, layout_engine=ImageFont.Layout.BASIC)

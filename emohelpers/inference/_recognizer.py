@@ -18,6 +18,8 @@ from emohelpers.inference._tracking import Tracker
 
 __all__ = ["EmotionRecognizer"]
 
+_BATCH = 64
+
 
 class EmotionRecognizer:
     """Recognise the expressions of the faces in photos, folders, videos and camera pictures.
@@ -25,13 +27,15 @@ class EmotionRecognizer:
     Parameters
     ----------
     model : str, path, SavedModel or keras.Model, optional
-        A published network by its name, the folder of one, or a network, which takes pixels in
-        0..255; ``fer-compact`` without it.
+        A published network by its name, the folder of one, the file of a network
+        (``.keras``, or ``.onnx`` or ``.tflite``, see `emohelpers.export`), or a network, which
+        takes pixels in 0..255; ``fer-compact`` without it.
     detector : Detector or str, optional
         What finds the faces, or its name, see `emohelpers.faces.open_detector`; without it YuNet
         where it is here, and else the Haar cascade.
     class_names : sequence of str, optional
-        Of a `keras.Model`'s outputs; without them the first of `emohelpers.datasets.EMOTIONS`.
+        Of the outputs of a network that does not bring them along; without them the first of
+        `emohelpers.datasets.EMOTIONS`.
     margin : float
         By what share a face's box grows on each side before it is cut out, see
         `emohelpers.faces.align`. 0 scored best with both detectors, or as well as the best, on the
@@ -99,9 +103,7 @@ class EmotionRecognizer:
                 f"{self.name} takes pictures of {width}x{height}: expected as wide as high"
             )
         self._size, self._color = height, channels == 3
-        from emohelpers import models
-
-        self._network = models.compiled(network, batch_size=64)
+        self._network = network
 
     def image(self, image: Any) -> pd.DataFrame:
         """Recognise the faces of one photo.
@@ -400,20 +402,38 @@ class EmotionRecognizer:
 
 
 def _open(model: Any, class_names: Sequence[str] | None) -> tuple[str, Any, tuple[str, ...]]:
-    """Return a network's name, itself, and its classes."""
+    """Return a network's name, itself, ready to answer, and its classes."""
+    named = isinstance(model, str | os.PathLike)
+    if named and Path(model).suffix in (".onnx", ".tflite"):
+        from emohelpers.export import open_exported  # which needs no Keras
+
+        exported = open_exported(model, batch_size=_BATCH)
+        given = exported.class_names or class_names
+        return exported.name, exported, _classes(exported.outputs, given)
     from emohelpers import models, publishing
 
-    if model is None or isinstance(model, str | os.PathLike):
+    if named and Path(model).suffix == ".keras":
+        from emohelpers.models._saved import load_file
+
+        model = load_file(Path(model))
+    elif model is None or named:
         name = "fer-compact" if model is None else model
         folder = models.saved_folder(name if isinstance(name, str) else Path(name))
         model = publishing.open_model(folder)
     if isinstance(model, publishing.SavedModel):
-        return model.directory.name, model.model, model.class_names
-    outputs = max(2, model.output_shape[-1])  # one sigmoid output tells two classes apart
+        name, names, model = model.directory.name, model.class_names, model.model
+    else:
+        name, names = model.name, _classes(model.output_shape[-1], class_names)
+    return name, models.compiled(model, batch_size=_BATCH), names
+
+
+def _classes(outputs: int, class_names: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the names of a network's classes, which are given or the usual ones."""
+    outputs = max(2, outputs)  # one sigmoid output tells two classes apart
     names = tuple(EMOTIONS[:outputs] if class_names is None else class_names)
     if len(names) != outputs:
         raise ConfigurationError(
             f"{len(names)} class names for a network that tells {outputs} classes apart: expected "
             "as many"
         )
-    return model.name, model, names
+    return names

@@ -6,7 +6,6 @@ from itertools import count
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import linear_sum_assignment
 
 from emohelpers.errors import ConfigurationError
 from emohelpers.faces import Face
@@ -107,6 +106,8 @@ class Tracker:
         """Find the track of each face that has one, by the face's place."""
         if not self._tracks or not faces:
             return {}
+        from scipy.optimize import linear_sum_assignment  # half a second, of no use for photos
+
         overlaps = _overlaps([face.box for face in faces], [track.box for track in self._tracks])
         # What overlaps too little must not win a place by adding a little to the sum.
         overlaps[overlaps <= self._least_overlap] = 0

@@ -78,6 +78,8 @@ class CompiledNetwork:
         it is: nothing is folded, its precision is kept, and changed weights show at once.
     traces : int
         How many graphs TensorFlow has traced.
+    input_shape : tuple of int or None
+        ``(None, height, width, channels)``, as the network's own.
     """
 
     def __init__(self, model: Any, *, batch_size: int = 256) -> None:
@@ -91,6 +93,7 @@ class CompiledNetwork:
             raise ConfigurationError(f"batch_size={batch_size}: expected 1 or more")
         self.traces = 0
         self._input_shape, self._output_shape = taken, given
+        self.input_shape = (None, *taken)
         self._sizes = sorted({1, min(_FEW, batch_size), batch_size}, reverse=True)
         self._refills: _Refills = []
         try:

@@ -6,7 +6,7 @@ from typing import Any
 
 from emohelpers.errors import ConfigurationError, MissingPathError
 
-__all__ = ["load_network", "saved_folder"]
+__all__ = ["load_file", "load_network", "saved_folder"]
 
 # In the installed package, which carries some of them, and in a checkout, which has all.
 _PLACES = tuple(parent / "saved_models" for parent in Path(__file__).resolve().parents[1:3])
@@ -77,17 +77,42 @@ def load_network(folder: Path) -> Any:
     path = head if head.is_file() and not whole.is_file() else whole
     if not path.is_file():
         raise MissingPathError(f"no model.keras in {folder}: expected the trained network")
+    network = load_file(path)
+    if path == whole:
+        return network
+    from emohelpers.models._heads import with_backbone
+
+    return with_backbone(network, folder)
+
+
+def load_file(path: Path) -> Any:
+    """Load a network from a ``.keras`` file, in Keras's safe mode, which runs no code from it.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    keras.Model
+        Not compiled.
+
+    Raises
+    ------
+    MissingPathError
+        If it is not there.
+    ConfigurationError
+        If it can not be loaded.
+    """
+    if not path.is_file():
+        raise MissingPathError(f"no file {path}: expected a trained network")
     import keras
 
     # Registers the layers of augmentations, which a saved network may hold.
     import emohelpers.augmentation  # noqa: F401
 
     try:
-        network = keras.saving.load_model(path, compile=False, safe_mode=True)
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises many kinds for a damaged file
         raise ConfigurationError(f"{path} can not be loaded as a Keras network: {error}") from error
-    if path == whole:
-        return network
-    from emohelpers.models._heads import with_backbone
-
-    return with_backbone(network, folder)
