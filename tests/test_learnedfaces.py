@@ -22,7 +22,7 @@ def test_faces_have_the_form_of_toy_faces():
     assert FACES.images.dtype == np.uint8
     assert FACES.class_names == datasets.EMOTIONS[:7]
     assert np.abs(np.bincount(FACES.labels) - 20).max() <= 1
-    common = ["split", "file", "person", "duplicate_of", "leaks"]
+    common = ["split", "file", "duplicate_of", "leaks"]
     assert FACES.table[common].dtypes.astype(str).tolist() == (
         toys.table[common].dtypes.astype(str).tolist()
     )

@@ -68,8 +68,7 @@ def make_learned_faces(
     -------
     FaceDataset
         `images` uint8 in 0..255. Its table has the columns ``split`` (70% train, 15% validation,
-        15% test), ``file`` (a made-up name), ``person`` (each face its own), ``duplicate_of`` and
-        ``leaks`` as for FER2013.
+        15% test), ``file`` (a made-up name), ``duplicate_of`` and ``leaks`` as for FER2013.
 
     Raises
     ------
@@ -231,7 +230,6 @@ def _table(n: int) -> pd.DataFrame:
         {
             "split": np.select([turn < 14, turn < 17], ["train", "validation"], "test"),
             "file": [f"learned-{row:06d}" for row in rows],
-            "person": rows,
             "duplicate_of": pd.array([pd.NA] * n, dtype="Int64"),
             "leaks": np.zeros(n, bool),
         }
