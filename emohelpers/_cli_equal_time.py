@@ -21,7 +21,7 @@ def equal_time(
     ] = None,
     minutes: Annotated[
         float, typer.Option(min=0.001, help="Of the processor's time, to train each network.")
-    ] = 4.0,
+    ] = 7.0,
     seed: Annotated[int, typer.Option(min=0, help="Of the trainings.")] = 0,
     cache: Annotated[
         Path | None, typer.Option(help="Where decoded images are kept; the user's cache without.")

@@ -117,7 +117,7 @@ def equal_time(
     directory: str | Path,
     base: Recipe = TIMED,
     networks: Mapping[str, Contender] = NETWORKS,
-    minutes: float = 4.0,
+    minutes: float = 7.0,
     seed: int = 0,
     faces: FaceDataset | None = None,
     cache: str | Path | None = None,
