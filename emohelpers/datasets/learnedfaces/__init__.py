@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from emohelpers.datasets._base import FaceDataset
 from emohelpers.datasets._cache import Built, ImageWriter, open_dataset
+from emohelpers.datasets._drawn import checked_shape
 from emohelpers.datasets.learnedfaces._sampler import Sampler
 from emohelpers.datasets.toyfaces import FIXED_SHARES
 from emohelpers.datasets.toyfaces._parameters import draw_labels, emotion_shares
@@ -22,7 +23,7 @@ from emohelpers.errors import ConfigurationError
 __all__ = ["Sampler", "load", "make_learned_faces"]
 
 _WEIGHTS = Path(__file__).with_name("learnedfaces.npz")
-_SMALLEST, _LARGEST = 8, 512
+_SMALLEST = 8
 
 
 @lru_cache(maxsize=1)
@@ -164,17 +165,7 @@ def _check(
     guidance: float | None,
 ) -> dict[str, Any]:
     """Check every argument and return what `_draw` takes."""
-    if not isinstance(n, int) or n < 1:
-        raise ConfigurationError(f"n={n!r}: expected how many faces to draw, at least 1")
-    shape = (size, size) if isinstance(size, int) else tuple(size)
-    if len(shape) != 2 or not all(
-        isinstance(side, int) and _SMALLEST <= side <= _LARGEST for side in shape
-    ):
-        raise ConfigurationError(
-            f"size={size!r}: expected {_SMALLEST} to {_LARGEST} pixels, a side or (height, width)"
-        )
-    if not isinstance(seed, int) or seed < 0:
-        raise ConfigurationError(f"seed={seed!r}: expected an int of 0 or more")
+    shape = checked_shape(n, size, seed, smallest=_SMALLEST)
     shares = emotion_shares(emotions)
     known = _sampler().class_names
     unknown = [name for name in shares if name not in known]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from emohelpers.datasets._base import EMOTIONS, FaceDataset
 from emohelpers.datasets._cache import Built, ImageWriter, open_dataset
+from emohelpers.datasets._drawn import checked_shape
 from emohelpers.datasets.toyfaces._drawing import paint
 from emohelpers.datasets.toyfaces._nuisance import photograph
 from emohelpers.datasets.toyfaces._parameters import (
@@ -60,7 +61,7 @@ FIXED_SHARES = {
 }
 """The class totals of FER2013 (Goodfellow et al. 2013), so that the fixed draw is as uneven."""
 
-_SMALLEST, _LARGEST = 24, 512
+_SMALLEST = 24
 
 
 def make_faces(
@@ -278,17 +279,7 @@ def _check(
     group_quality: Mapping[Any, float] | None,
 ) -> dict[str, Any]:
     """Check every argument and return what `_draw` takes."""
-    if not isinstance(n, int) or n < 1:
-        raise ConfigurationError(f"n={n!r}: expected how many faces to draw, at least 1")
-    shape = (size, size) if isinstance(size, int) else tuple(size)
-    if len(shape) != 2 or not all(
-        isinstance(side, int) and _SMALLEST <= side <= _LARGEST for side in shape
-    ):
-        raise ConfigurationError(
-            f"size={size!r}: expected {_SMALLEST} to {_LARGEST} pixels, a side or (height, width)"
-        )
-    if not isinstance(seed, int) or seed < 0:
-        raise ConfigurationError(f"seed={seed!r}: expected an int of 0 or more")
+    shape = checked_shape(n, size, seed, smallest=_SMALLEST)
     span = tuple(difficulty) if isinstance(difficulty, (tuple, list)) else (difficulty,) * 2
     if len(span) != 2 or not 0 <= span[0] <= span[1] <= 1:
         raise ConfigurationError(
