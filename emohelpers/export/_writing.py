@@ -71,6 +71,7 @@ def write(
     --------
     >>> import tempfile
     >>> from emohelpers import datasets, load_model
+    >>> from emohelpers.export import open_exported
     >>> network, faces = load_model(), datasets.make_faces(3, seed=0)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     file = write(
