@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from emohelpers.datasets import FaceDataset, near_duplicates
 from emohelpers.errors import ConfigurationError, LabelError
+from emohelpers.evaluation._wilson import wilson
 
 __all__ = [
     "GROUPS",
@@ -143,17 +144,14 @@ def choose_threshold(
             f"the {len(values)} images labelled by hand that they were made for: expected a "
             f"precision that can be reached, not {precision:g}, or a better network"
         )
-    # Not at the top: it takes a second that whoever never asks for it should not wait.
-    from scipy.stats import binomtest
-
     kept = hits[values >= best]
-    interval = binomtest(int(kept.sum()), len(kept)).proportion_ci(method="wilson")
+    low, high = wilson(int(kept.sum()), len(kept))
     return Threshold(
         class_name,
         best,
         float(kept.mean()),
-        float(interval.low),
-        float(interval.high),
+        low,
+        high,
         len(kept),
         len(values),
     )

@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from emohelpers.errors import ConfigurationError, LabelError
+from emohelpers.evaluation._wilson import wilson
 
 __all__ = [
     "calibrate",
@@ -150,7 +151,7 @@ def reliability(labels: ArrayLike, probabilities: ArrayLike, *, bins: int = 15) 
     rows = []
     for position in np.unique(place):
         inside = place == position
-        low, high = _wilson(int(right[inside].sum()), int(inside.sum()))
+        low, high = wilson(int(right[inside].sum()), int(inside.sum()))
         rows.append(
             {
                 "from": edges[position],
@@ -378,7 +379,7 @@ def coverage(labels: ArrayLike, probabilities: ArrayLike, *, steps: int = 20) ->
     rows = []
     for step in range(1, steps + 1):
         n = max(1, round(len(order) * step / steps))
-        low, high = _wilson(int(hits[n - 1]), n)
+        low, high = wilson(int(hits[n - 1]), n)
         rows.append(
             {
                 "coverage": step / steps,
@@ -390,13 +391,6 @@ def coverage(labels: ArrayLike, probabilities: ArrayLike, *, steps: int = 20) ->
             }
         )
     return pd.DataFrame(rows)
-
-
-def _wilson(hits: int, n: int) -> tuple[float, float]:
-    from scipy.stats import binomtest
-
-    interval = binomtest(hits, n).proportion_ci(method="wilson")
-    return float(interval.low), float(interval.high)
 
 
 def _binned(

@@ -67,9 +67,7 @@ def export(
     from emohelpers import evaluation, models, publishing
 
     check_format(to)
-    saved = publishing.open_model(
-        models.saved_folder(network if isinstance(network, str) else Path(network))
-    )
+    saved = publishing.open_model(models.saved_folder(network))
     name = saved.directory.resolve().name
     dataset = saved.recipe["dataset"] if data else "toyfaces"
     faces = saved.load(dataset, data, **options)

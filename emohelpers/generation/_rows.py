@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from emohelpers import ablation
+from emohelpers.evaluation._wilson import wilson
 
 __all__ = [
     "COLUMNS",
@@ -109,7 +110,5 @@ def interval_of_quantile(values: NDArray[np.float64], quantile: float) -> dict[s
 
 def interval_of_share(found: NDArray[np.bool_]) -> dict[str, float]:
     """Return a share with its Wilson interval, which holds where nothing was found, too."""
-    from scipy.stats import binomtest
-
-    ends = binomtest(int(found.sum()), len(found)).proportion_ci(method="wilson")
-    return {"value": float(found.mean()), "low": float(ends.low), "high": float(ends.high)}
+    low, high = wilson(int(found.sum()), len(found))
+    return {"value": float(found.mean()), "low": low, "high": high}

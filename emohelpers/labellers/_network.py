@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from emohelpers.datasets import FaceDataset
 from emohelpers.errors import ConfigurationError, LabelError
+from emohelpers.evaluation._wilson import wilson
 
 __all__ = ["consensus", "opinion_by_class"]
 
@@ -50,8 +51,6 @@ def opinion_by_class(
     >>> opinion_by_class(faces, [[0, 1.0]] * 4, ["fear", "neutral"]).loc["all", "most_often"]
     'neutral'
     """
-    from scipy.stats import binomtest
-
     labels, shares = _known(faces, probabilities, class_names)
     chosen = shares.argmax(axis=1)
     of_label = shares[np.arange(len(labels)), labels]
@@ -61,12 +60,12 @@ def opinion_by_class(
         if not mine.any():
             continue
         right, n = int((chosen == labels)[mine].sum()), int(mine.sum())
-        interval = binomtest(right, n).proportion_ci(method="wilson")
+        low, high = wilson(right, n)
         rows[name] = {
             "n": n,
             "agrees": right / n,
-            "agrees_low": interval.low,
-            "agrees_high": interval.high,
+            "agrees_low": low,
+            "agrees_high": high,
             "label_probability": float(of_label[mine].mean()),
             "most_often": class_names[int(np.bincount(chosen[mine]).argmax())],
         }

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from emohelpers import raters
 from emohelpers.datasets import EMOTIONS, FaceDataset, load
 from emohelpers.errors import ConfigurationError
+from emohelpers.evaluation._wilson import wilson
 from emohelpers.labellers._effect import figure_row
 from emohelpers.labellers._noise import (
     OPEN,
@@ -125,10 +126,7 @@ def _only(shares: NDArray[np.float64], class_names: Sequence[str]) -> NDArray[np
 
 
 def _share_row(what: str, of: str, hits: int, n: int) -> dict[str, Any]:
-    from scipy.stats import binomtest
-
-    interval = binomtest(hits, n).proportion_ci(method="wilson")
-    return figure_row(what, of, n, hits / n, interval.low, interval.high)
+    return figure_row(what, of, n, hits / n, *wilson(hits, n))
 
 
 def _wrong_by_class(faces: FaceDataset, verdicts: NDArray[np.int64]) -> pd.DataFrame:

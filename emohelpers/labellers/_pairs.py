@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from emohelpers.datasets import FaceDataset
 from emohelpers.errors import ConfigurationError
+from emohelpers.evaluation._wilson import wilson
 
 __all__ = ["agreement_of_pairs", "label_pairs", "same_image_pairs"]
 
@@ -136,15 +137,12 @@ def agreement_of_pairs(
             if len(pairs)
             else "no pairs of labels: expected one or more"
         )
-    # Not at the top: it takes a second that whoever never asks for it should not wait.
-    from scipy.stats import binomtest
-
     names = sorted({*pairs["first"], *pairs["second"]})
     place = {name: position for position, name in enumerate(names)}
     table = np.zeros((len(names), len(names)))
     np.add.at(table, (pairs["first"].map(place), pairs["second"].map(place)), 1)
     n, agreeing = len(pairs), int(np.trace(table))
-    share = binomtest(agreeing, n).proportion_ci(method="wilson")
+    ends = wilson(agreeing, n)
     # Kappa is a function of the table: its cells are drawn, which is the same as drawing pairs.
     rng = np.random.default_rng(seed)
     drawn = rng.multinomial(n, table.ravel() / n, size=n_bootstrap).reshape(-1, *table.shape)
@@ -154,8 +152,8 @@ def agreement_of_pairs(
     return pd.DataFrame(
         {
             "value": [agreeing / n, float(_kappa(table))],
-            "low": [share.low, low],
-            "high": [share.high, high],
+            "low": [ends[0], low],
+            "high": [ends[1], high],
             "n": n,
         },
         index=["agreement", "kappa"],

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from emohelpers.datasets import FaceDataset, load, near_duplicates
 from emohelpers.errors import ConfigurationError
+from emohelpers.evaluation._wilson import wilson
 from emohelpers.labellers._effect import effect, figure_row
 from emohelpers.labellers._network import consensus, opinion_by_class
 from emohelpers.labellers._pairs import agreement_of_pairs, label_pairs, same_image_pairs
@@ -204,19 +205,14 @@ def _opinion_of_second(
 
 
 def _kept(faces: FaceDataset, agreed: FaceDataset) -> pd.DataFrame:
-    # Not at the top: it takes a second that whoever never asks for it should not wait.
-    from scipy.stats import binomtest
-
     rows = []
     for name in (*faces.class_names, "all"):
         mine = faces.labels == list(faces.class_names).index(name) if name != "all" else ...
         kept = agreed.labels[mine] >= 0
         if not len(kept):
             continue
-        share = binomtest(int(kept.sum()), len(kept)).proportion_ci(method="wilson")
-        rows.append(
-            figure_row("kept by the consensus", name, len(kept), kept.mean(), share.low, share.high)
-        )
+        ends = wilson(int(kept.sum()), len(kept))
+        rows.append(figure_row("kept by the consensus", name, len(kept), kept.mean(), *ends))
     return pd.DataFrame(rows)
 
 

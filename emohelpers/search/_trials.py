@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from emohelpers.datasets import FaceDataset
 from emohelpers.errors import ConfigurationError
 from emohelpers.evaluation import training_rows
-from emohelpers.evaluation._calibration import _wilson
+from emohelpers.evaluation._wilson import wilson
 
 __all__ = ["SEARCHED", "Trials", "fixed_split"]
 
@@ -95,7 +95,7 @@ class Trials:
     def __call__(self, classifier: Any, rows: Any, labels: Any) -> float:
         """Return the accuracy of a trained classifier, in 0..1, and write it down."""
         right = classifier.predict(rows) == labels
-        low, high = _wilson(int(right.sum()), len(right))
+        low, high = wilson(int(right.sum()), len(right))
         accuracy = float(right.mean())
         self._rows.append(
             {
