@@ -26,8 +26,8 @@ def resident(process: int) -> float:
 
 
 def done(parts: Path) -> int:
-    """Return how many photos the parts that are written hold: 64 each."""
-    return 64 * len(list(parts.glob("0*.parquet")))
+    """Return how many photos the parts that are written hold: 64 each, as they are not many."""
+    return 64 * len(list(parts.glob("part-*.parquet")))
 
 
 def main(data: Path | None = None) -> None:  # noqa: ARG001

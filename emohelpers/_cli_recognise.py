@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -46,6 +47,7 @@ Smooth = Annotated[
 Table = Annotated[Path | None, typer.Option(help="The table to write, .csv or .parquet.")]
 
 _BAR = 20
+_SHOWN = 10
 
 
 def recognizer(
@@ -67,8 +69,8 @@ def predict(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="The table to write, .csv or .parquet; a call that was stopped goes on where it "
-            "was."
+            help="The table to write: .csv, .parquet or, where there is no ending, a folder of "
+            "Parquet files; a call that was stopped goes on where it was."
         ),
     ] = None,
     annotate: Annotated[
@@ -81,10 +83,22 @@ def predict(
     detector: DetectorName = "auto",
     margin: Margin = 0.0,
     least_confidence: LeastConfidence = 0.4,
+    ray: Annotated[
+        bool,
+        typer.Option(
+            "--ray",
+            help="With --out: share the work among the processors of this machine, or of the "
+            "cluster that RAY_ADDRESS names.",
+        ),
+    ] = False,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Recognise the expressions of the faces in photos."""
+    from emohelpers.errors import ConfigurationError
+
+    if ray and out is None:
+        raise ConfigurationError("--ray without --out: expected where to write the table")
     found = recognizer(model, detector, margin, least_confidence)
     progress = sys.stderr.isatty() and not as_json
     options: dict[str, Any] = {"on_error": on_error, "annotate": annotate, "progress": progress}
@@ -96,18 +110,34 @@ def predict(
             typer.echo(_text(table))
         return
     try:
-        counts = found.write_folder(paths, out, force=force, **options)
+        counts = found.write_folder(paths, out, force=force, ray=ray, **options)
     except KeyboardInterrupt:
-        typer.echo(f"stopped; what is done is in {out}.parts: give the same command", err=True)
+        kept = f"{out}.parts" if out.suffix else out
+        typer.echo(f"stopped; what is done is in {kept}: give the same command", err=True)
         raise typer.Exit(130) from None
+    from emohelpers.inference import problems_file
+
+    problems = {"problems": str(problems_file(out))} if counts["unreadable"] else {}
     if as_json:
-        typer.echo(json.dumps({"file": str(out), **counts}))
+        typer.echo(json.dumps({"file": str(out), **counts, **problems}))
         return
     before = f", {counts['done_before']:,} of them done before" if counts["done_before"] else ""
     typer.echo(
         f"{out}: {counts['photos']:,} photos{before}, {counts['faces']:,} faces, "
         f"{counts['without_face']:,} without a face, {counts['unreadable']:,} unreadable"
     )
+    if problems:
+        _show_problems(problems_file(out))
+
+
+def _show_problems(place: Path) -> None:
+    """Name the first photos that could not be read, and the list of all."""
+    import csv
+
+    with place.open(encoding="utf-8", newline="") as file:
+        for row in islice(csv.DictReader(file), _SHOWN):
+            typer.echo(f"  {row['file']}: {row['problem']}")
+    typer.echo(f"{place} lists them all")
 
 
 def video(

@@ -132,14 +132,14 @@ def test_predict_stops_at_ctrl_c_and_goes_on(place, tmp_path):
         preexec_fn=heed_interrupts,
     )
     parts = tmp_path / "table.csv.parts"
-    while process.poll() is None and not list(parts.glob("0*.parquet")):
+    while process.poll() is None and not list(parts.glob("part-*.parquet")):
         pass
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "give the same command" in errors
     assert "Traceback" not in errors
-    done = sum(len(pd.read_parquet(part)) for part in parts.glob("0*.parquet"))
+    done = sum(len(pd.read_parquet(part)) for part in parts.glob("part-*.parquet"))
     assert 0 < done < 400
     again = subprocess.run(call, capture_output=True, text=True, check=True)
     assert again.stdout.startswith(f"{out}: 400 photos, {done} of them done before, 400 faces")

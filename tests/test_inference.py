@@ -166,11 +166,11 @@ def test_many_photos_are_answered_in_batches_and_few_are_in_memory(
     calls = []
     answer = recognizer.answer
     monkeypatch.setattr(recognizer, "answer", lambda cut: calls.append(len(cut)) or answer(cut))
-    for number in range(150):
+    for number in range(300):
         picture = photo(toy[number % 12 :][:1], [(number % 90, 20)])
         Image.fromarray(picture).save(tmp_path / f"{number:03}.png")
-    assert len(recognizer.folder(tmp_path)) == 150
-    assert calls == [64, 64, 22]
+    assert len(recognizer.folder(tmp_path)) == 300
+    assert calls == [256, 44]
     # Those that are looked at, and one more that a thread is just leaving.
     assert recognizer._detector.most_alive <= os.cpu_count() + 1
 

@@ -6,6 +6,7 @@ what it found into a photo, with emoji of the project's own.
 
 from emohelpers.inference._annotate import annotate
 from emohelpers.inference._emoji import EMOJI, emoji, emoji_svg
+from emohelpers.inference._parts import problems_file
 from emohelpers.inference._reactions import REACTIONS, Reactions
 from emohelpers.inference._recognizer import EmotionRecognizer
 from emohelpers.inference._table import check_ending, write_table
@@ -23,5 +24,6 @@ __all__ = [
     "check_ending",
     "emoji",
     "emoji_svg",
+    "problems_file",
     "write_table",
 ]

@@ -1,11 +1,8 @@
 """Many photos: read side by side, answered in batches, kept in parts."""
 
-import contextlib
 import io
-import json
 import os
-import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -18,39 +15,31 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from emohelpers._replacing import replacing
-from emohelpers.datasets._images import IMAGE_SUFFIXES
-from emohelpers.errors import ConfigurationError, EmohelpersError, ImageError, MissingPathError
+from emohelpers.errors import ConfigurationError, EmohelpersError, ImageError
 from emohelpers.faces import Face, read_photo
 from emohelpers.inference._annotate import annotate as draw
-from emohelpers.inference._table import BOX, append_csv, check_ending, write_table
+from emohelpers.inference._listing import Listed, Paths, walk
+from emohelpers.inference._parts import Parts, problems_file
+from emohelpers.inference._table import BOX, check_ending
 
 if TYPE_CHECKING:
     from emohelpers.inference._recognizer import EmotionRecognizer
 
-__all__ = ["to_file", "to_table"]
+__all__ = ["read", "settings", "to_disk", "to_table"]
 
-_CHUNK = 64
+# Photos that are set into a table at a time, which costs as much for few of them.
+_CHUNK = 256
 _NOBODY = Face((0, 0, 0, 0), float("nan"))
-
-Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 
 @dataclass(frozen=True)
 class _Photo:
     """What is kept of a photo once its faces are cut out, or why they are not."""
 
-    file: str
+    listed: Listed
     faces: list[Face]
     cut: NDArray[np.uint8] | None
     error: EmohelpersError | None = None
-
-
-@dataclass(frozen=True)
-class _Copies:
-    """Where copies go into which boxes are drawn; each photo has a place of its own."""
-
-    folder: Path
-    places: dict[str, Path]
 
 
 def to_table(
@@ -62,13 +51,14 @@ def to_table(
     progress: bool,
 ) -> pd.DataFrame:
     """Return the table of all photos; see `EmotionRecognizer.folder`."""
-    photos = _list(paths, without=annotate)
+    _check_word(on_error)
+    photos = list(walk(paths, without=annotate))
     copies = _copies(photos, annotate, going_on=False)
-    tables = _chunks(recognizer, list(photos), on_error=on_error, copies=copies, progress=progress)
-    return pd.concat(list(tables), ignore_index=True)
+    with tqdm(desc="photos", total=len(photos), unit="", disable=not progress) as bar:
+        return read(recognizer, photos, on_error=on_error, copies=copies, seen=bar.update)
 
 
-def to_file(
+def to_disk(
     recognizer: "EmotionRecognizer",
     paths: Paths,
     out: Path,
@@ -77,90 +67,123 @@ def to_file(
     annotate: str | os.PathLike[str] | None,
     progress: bool,
     force: bool,
+    ray: bool,
 ) -> dict[str, int]:
     """Write the table of all photos; see `EmotionRecognizer.write_folder`."""
-    check_ending(out)
-    if out.exists() and not force:
-        raise ConfigurationError(f"{out} exists: expected a new file, or to be told to replace it")
-    photos = _list(paths, without=annotate)
-    parts = out.with_name(out.name + ".parts")
-    if force:
-        shutil.rmtree(parts, ignore_errors=True)
-    done = _resume(parts, recognizer)
-    copies = _copies(photos, annotate, going_on=bool(done) or force)
-    left = [file for file in photos if file not in done]
-    chunks = _chunks(
-        recognizer, left, on_error=on_error, copies=copies, progress=progress, done=len(done)
-    )
-    first = len(_written(parts))
-    for number, table in enumerate(chunks, start=first):
-        write_table(table, parts / f"{number:08d}.parquet")
-    counts = _join(parts, out)
-    shutil.rmtree(parts)
-    return {**counts, "done_before": len(done)}
+    _check_word(on_error)
+    folder = out
+    if out.suffix:
+        check_ending(out)
+        folder = out.with_name(out.name + ".parts")
+        for place in (out, problems_file(out)):
+            if place.exists() and not force:
+                raise ConfigurationError(
+                    f"{place} exists: expected a new file, or to be told to replace it"
+                )
+    if ray:
+        from emohelpers.inference import _ray
 
-
-def _list(paths: Paths, *, without: str | os.PathLike[str] | None) -> dict[str, Path]:
-    """Return each photo's path, and what it is called below the folder that was named."""
-    named = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
-    own = Path(without).resolve() if without is not None else None
-    photos: dict[str, Path] = {}
-    for start in map(Path, named):
-        if start.is_file():
-            photos[str(start)] = Path(start.name)
-        elif start.is_dir():
-            for folder, folders, files in os.walk(start):
-                # Copies of an earlier call are no photos.
-                folders[:] = sorted(name for name in folders if Path(folder, name).resolve() != own)
-                for name in sorted(files):
-                    if name.lower().endswith(IMAGE_SUFFIXES):
-                        path = Path(folder, name)
-                        photos[str(path)] = path.relative_to(start)
+        _ray.check(recognizer)
+    photos = partial(walk, paths, without=annotate)
+    copies = _copies(photos(), annotate, going_on=force or Parts.begun(folder))
+    parts = Parts.begin(folder, photos, settings(recognizer), anew=force)
+    left = parts.missing()
+    before = sum(len(parts.photos(k)) for k in sorted(set(range(len(parts))).difference(left)))
+    rows = parts.listing.rows
+    with tqdm(desc="photos", initial=before, total=rows, unit="", disable=not progress) as bar:
+        if ray:
+            _ray.write(recognizer, parts, left, on_error=on_error, copies=copies, seen=bar.update)
         else:
-            raise MissingPathError(f"no file or folder {start}: expected photos")
-    if not photos:
-        raise MissingPathError(
-            f"no photos in {', '.join(map(str, named)) or 'no folder'}: expected files that end in "
-            f"{', '.join(IMAGE_SUFFIXES)}"
-        )
-    return photos
+            for number in left:
+                table = read(
+                    recognizer,
+                    parts.photos(number),
+                    on_error=on_error,
+                    copies=copies,
+                    seen=bar.update,
+                )
+                parts.write(number, table)
+    counts = parts.finish()
+    if folder != out:
+        parts.join(out)
+    return {**counts, "done_before": before}
+
+
+def read(
+    recognizer: "EmotionRecognizer",
+    photos: Sequence[Listed],
+    *,
+    on_error: str,
+    copies: Path | None,
+    seen: Callable[[], object] = lambda: None,
+) -> pd.DataFrame:
+    """Return the table of some photos, of which few are in memory at a time.
+
+    Parameters
+    ----------
+    recognizer : EmotionRecognizer
+        Which cuts faces out and answers.
+    photos : sequence of Listed
+        Any number.
+    on_error : str
+        See `EmotionRecognizer.folder`.
+    copies : Path or None
+        A folder for copies into which boxes are drawn.
+    seen : callable
+        Called after each photo.
+    """
+    chunks = _chunks(recognizer, photos, on_error=on_error, copies=copies, seen=seen)
+    return pd.concat(list(chunks), ignore_index=True)
+
+
+def settings(recognizer: "EmotionRecognizer") -> dict[str, Any]:
+    """Return what the rows of a table depend on besides the photos."""
+    return {**recognizer.settings, "network_file": recognizer.checksum}
+
+
+def _check_word(on_error: str) -> None:
+    if on_error not in ("raise", "skip"):
+        raise ConfigurationError(f"on_error={on_error!r}: expected 'raise' or 'skip'")
 
 
 def _copies(
-    photos: dict[str, Path], folder: str | os.PathLike[str] | None, *, going_on: bool
-) -> _Copies | None:
+    photos: Iterable[Listed], folder: str | os.PathLike[str] | None, *, going_on: bool
+) -> Path | None:
+    """Return the folder of the copies, after making sure that none will replace another."""
     if folder is None:
         return None
     target = Path(folder)
     if target.exists() and not going_on and (not target.is_dir() or any(target.iterdir())):
         raise ConfigurationError(f"{target} exists: expected a new or an empty folder for copies")
-    places: dict[str, Path] = {}
-    for file, below in photos.items():
-        keeps = below.suffix.lower() in (".png", ".jpg", ".jpeg")
-        places[file] = target / (below if keeps else below.with_name(below.name + ".jpg"))
-    if len(set(places.values())) < len(places):
-        raise ConfigurationError(
-            "photos of different folders have the same name: expected one call for each folder, so "
-            "that no copy replaces another"
-        )
-    return _Copies(target, places)
+    places: set[Path] = set()
+    for photo in photos:
+        place = _copy(target, photo)
+        if place in places:
+            raise ConfigurationError(
+                "photos of different folders have the same name: expected one call for each "
+                "folder, so that no copy replaces another"
+            )
+        places.add(place)
+    return target
+
+
+def _copy(folder: Path, photo: Listed) -> Path:
+    below = Path(photo.below)
+    keeps = below.suffix.lower() in (".png", ".jpg", ".jpeg")
+    return folder / (below if keeps else below.with_name(below.name + ".jpg"))
 
 
 def _chunks(
     recognizer: "EmotionRecognizer",
-    files: Sequence[str],
+    files: Sequence[Listed],
     *,
     on_error: str,
-    copies: _Copies | None,
-    progress: bool,
-    done: int = 0,
+    copies: Path | None,
+    seen: Callable[[], object],
 ) -> Iterator[pd.DataFrame]:
     """Yield a table for every so many photos; no more photos than threads are in memory."""
-    if on_error not in ("raise", "skip"):
-        raise ConfigurationError(f"on_error={on_error!r}: expected 'raise' or 'skip'")
-    bar = tqdm(desc="photos", initial=done, total=done + len(files), unit="", disable=not progress)
-    with bar, ThreadPoolExecutor(os.cpu_count()) as pool:
-        for start in range(0, len(files), _CHUNK):
+    with ThreadPoolExecutor(recognizer.threads or os.cpu_count()) as pool:
+        for start in range(0, max(1, len(files)), _CHUNK):
             photos = []
             chunk = files[start : start + _CHUNK]
             for photo in pool.map(partial(_look, recognizer), chunk):
@@ -168,7 +191,7 @@ def _chunks(
                     pool.shutdown(cancel_futures=True)
                     raise photo.error
                 photos.append(photo)
-                bar.update()
+                seen()
             table = _table(recognizer, photos)
             if copies:
                 found = table[table["problem"].isna()]
@@ -176,10 +199,10 @@ def _chunks(
                 draws = [
                     pool.submit(
                         _draw,
-                        photo.file,
-                        faces.get(photo.file, found[:0]),
+                        photo.listed.file,
+                        faces.get(_text(photo.listed.file), found[:0]),
                         recognizer.class_names,
-                        copies.places[photo.file],
+                        _copy(copies, photo.listed),
                     )
                     for photo in photos
                     if photo.error is None
@@ -189,13 +212,20 @@ def _chunks(
             yield table
 
 
-def _look(recognizer: "EmotionRecognizer", file: str) -> _Photo:
+def _look(recognizer: "EmotionRecognizer", photo: Listed) -> _Photo:
+    file = photo.file
     try:
-        return _Photo(file, *recognizer.find(read_photo(file)))
+        return _Photo(photo, *recognizer.find(read_photo(file)))
     except EmohelpersError as error:
-        return _Photo(file, [], None, error)
+        closed = ImageError(f"{file} can not be listed: expected a folder that may be read")
+        return _Photo(photo, [], None, closed if Path(file).is_dir() else error)
     except OSError as error:  # not allowed to read, a disk that fails
-        return _Photo(file, [], None, ImageError(f"{file} can not be read: {error.strerror}"))
+        return _Photo(photo, [], None, ImageError(f"{file} can not be read: {error.strerror}"))
+
+
+def _text(file: str) -> str:
+    """Return a file's name as tables hold it: text, also where the system's is not."""
+    return file.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _table(recognizer: "EmotionRecognizer", photos: Sequence[_Photo]) -> pd.DataFrame:
@@ -205,15 +235,17 @@ def _table(recognizer: "EmotionRecognizer", photos: Sequence[_Photo]) -> pd.Data
     unknown = np.full(len(recognizer.class_names), np.nan)
     rows: list[tuple[str, int, Face, Any, str | None]] = []
     for photo in photos:
+        file = photo.listed.file
         for number, face in enumerate(photo.faces, start=1):
-            rows.append((photo.file, number, face, next(answers), None))
+            rows.append((_text(file), number, face, next(answers), None))
         if not photo.faces:
             # The file stands beside it.
-            said = str(photo.error or "no face").removeprefix(photo.file)
-            problem = said.removeprefix(":").strip()
-            rows.append((photo.file, 0, _NOBODY, unknown, problem))
-    files, numbers, faces, probabilities, problems = zip(*rows, strict=True)
-    table = recognizer.table(faces, probabilities, numbers=numbers, file=files)
+            problem = str(photo.error or "no face").removeprefix(file).removeprefix(":").strip()
+            rows.append((_text(file), 0, _NOBODY, unknown, _text(problem)))
+    files, numbers, faces, probabilities, problems = zip(*rows, strict=True) if rows else [()] * 5
+    # Said to be text, so that no row at all is no other kind of table.
+    named = pd.array(files, dtype="str")
+    table = recognizer.table(faces, probabilities, numbers=numbers, file=named)
     table["problem"] = pd.array(problems, dtype="string")
     blank = table["problem"].notna()
     table.loc[blank, ["face", *BOX, "emotion", "abstains"]] = pd.NA
@@ -231,53 +263,3 @@ def _draw(file: str, faces: pd.DataFrame, class_names: Sequence[str], place: Pat
     place.parent.mkdir(parents=True, exist_ok=True)
     with replacing(place) as beside:
         beside.write_bytes(buffer.getvalue())
-
-
-def _resume(parts: Path, recognizer: "EmotionRecognizer") -> set[str]:
-    """Return the photos that are done, after making sure that they were done alike."""
-    from emohelpers import publishing
-
-    settings, how = recognizer.settings, parts / "settings.json"
-    parts.mkdir(parents=True, exist_ok=True)
-    if how.is_file():
-        before = json.loads(how.read_text(encoding="utf-8"))
-        if before != settings:
-            differing = [name for name in settings if before.get(name) != settings[name]]
-            raise ConfigurationError(
-                f"{parts} was begun with other {', '.join(differing)}: expected the same, or to be "
-                "told to begin anew"
-            )
-    else:
-        publishing.write(how, json.dumps(settings))
-    done: set[str] = set()
-    for part in _written(parts):
-        done.update(pd.read_parquet(part, columns=["file"])["file"])
-    return done
-
-
-def _written(parts: Path) -> list[Path]:
-    return sorted(parts.glob("[0-9]*.parquet"))
-
-
-def _join(parts: Path, out: Path) -> dict[str, int]:
-    """Write all parts as one table, a part in memory at a time, and count what they hold."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    counts = dict.fromkeys(("photos", "faces", "without_face", "unreadable"), 0)
-    writer: Any = None
-    with replacing(out) as beside, contextlib.ExitStack() as opened:
-        for number, part in enumerate(_written(parts)):
-            table = pd.read_parquet(part)
-            if out.suffix == ".csv":
-                append_csv(table, beside, first=number == 0)
-            else:
-                rows = pa.Table.from_pandas(table, preserve_index=False)
-                if writer is None:
-                    writer = opened.enter_context(pq.ParquetWriter(beside, rows.schema))
-                writer.write_table(rows)
-            counts["photos"] += table["file"].nunique()
-            counts["faces"] += int(table["face"].notna().sum())
-            counts["without_face"] += int((table["problem"] == "no face").sum())
-            counts["unreadable"] += int((table["problem"].fillna("no face") != "no face").sum())
-    return counts

@@ -1,5 +1,6 @@
 """From photos to a table of faces and their expressions."""
 
+import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -45,9 +46,17 @@ class EmotionRecognizer:
         The network abstains where no emotion's probability reaches it, 0..1. On FER2013's
         PublicTest fer-compact answers 87% of the faces at 0.4, and is right in 72% of these; at 0.6
         it is 57% and 84% (``python -m benchmarks abstention --data fer2013.csv``).
+    threads : int, optional
+        How many photos of a folder are read side by side, and on how many threads an exported
+        network computes; without it, as many as there are processors. A Keras network leaves its
+        threads to the backend, see `emohelpers.models.compiled`.
 
     Attributes
     ----------
+    name : str
+        The network's.
+    threads : int or None
+        As above.
     class_names : tuple of str
         The emotions, in the order of the network's outputs.
 
@@ -87,16 +96,27 @@ class EmotionRecognizer:
         class_names: Sequence[str] | None = None,
         margin: float = 0.0,
         least_confidence: float = 0.4,
+        threads: int | None = None,
     ) -> None:
         if not 0 <= least_confidence <= 1:
             raise ConfigurationError(f"least_confidence={least_confidence}: expected 0..1")
+        if threads is not None and threads < 1:
+            raise ConfigurationError(f"threads={threads}: expected 1 or more")
         chosen = "auto" if detector is None else detector
         self._detector = open_detector(chosen) if isinstance(chosen, str) else chosen
         if not margin > -0.5:
             raise ConfigurationError(f"margin={margin}: expected a share above -0.5")
         self._margin = margin
         self._least_confidence = least_confidence
-        self.name, network, self.class_names = _open(model, class_names)
+        self.threads = threads
+        self._opened = {
+            "model": model,
+            "detector": chosen,
+            "class_names": class_names,
+            "margin": margin,
+            "least_confidence": least_confidence,
+        }
+        self.name, network, self.class_names = _open(model, class_names, threads)
         height, width, channels = network.input_shape[1:]
         if height != width:
             raise ConfigurationError(
@@ -209,33 +229,50 @@ class EmotionRecognizer:
         annotate: str | os.PathLike[str] | None = None,
         progress: bool = False,
         force: bool = False,
+        ray: bool = False,
     ) -> dict[str, int]:
-        """Recognise the faces of a folder's photos, of any number, into a file.
+        """Recognise the faces of a folder's photos, of any number, into a file or folder.
 
-        What is done is kept in the folder ``OUT.parts``, 64 photos at a time, until all is: after a
-        stop the same call goes on where it was, also when photos were added.
+        What is done is kept in parts of 64 photos, and where they are many of up to 4,096. After a
+        stop the same call goes on where it was, also when photos came or went meanwhile.
 
         Parameters
         ----------
         path, on_error, annotate, progress
             See `folder`.
         out : path
-            The table to write, ``.csv`` or ``.parquet``, with the columns of `folder`.
+            The table to write, with the columns of `folder`: a file, ``.csv`` or ``.parquet``,
+            which is put together from the parts in the folder ``OUT.parts``; or, where the name
+            has no ending, the folder of the parts, ``part-000000.parquet`` and so on, in which the
+            same call later on adds the photos that came.
         force : bool
             Replace `out` and forget what is done.
+        ray : bool
+            Spread the parts over the processors of this machine by Ray Data, or of the cluster
+            that ``RAY_ADDRESS`` names, whose machines see all files under the same paths. A
+            worker that dies is started again, and its part done again. It needs
+            ``pip install 'emohelpers[ray]'``, and a recognizer that was opened by names and files.
 
         Returns
         -------
         dict of str to int
             How many ``photos``, ``faces``, photos ``without_face`` and ``unreadable`` ones, and how
-            many photos were ``done_before``.
+            many photos were ``done_before``. The unreadable ones are listed in
+            `emohelpers.inference.problems_file`.
 
         Raises
         ------
         MissingPathError, ImageError, ConfigurationError
             As `folder`; also if `out` exists, ends otherwise, or was begun in another way.
+
+        Notes
+        -----
+        Memory does not grow with the number of photos, but for the names of the largest single
+        folder, and for all names where photos came or went between two calls, or are copied with
+        `annotate`. A photo that was replaced under its name is not done again; a part that was
+        deleted is.
         """
-        return _photos.to_file(
+        return _photos.to_disk(
             self,
             path,
             Path(out),
@@ -243,6 +280,7 @@ class EmotionRecognizer:
             annotate=annotate,
             progress=progress,
             force=force,
+            ray=ray,
         )
 
     def video(
@@ -400,14 +438,46 @@ class EmotionRecognizer:
             "least_confidence": self._least_confidence,
         }
 
+    @property
+    def checksum(self) -> str | None:
+        """SHA-256 of the network's file; None for one that was not opened from a file.
 
-def _open(model: Any, class_names: Sequence[str] | None) -> tuple[str, Any, tuple[str, ...]]:
+        All formats of a network have the same name, and answer a little otherwise.
+        """
+        model = self._opened["model"]
+        if not (isinstance(model, str | os.PathLike) and Path(model).is_file()):
+            return None
+        with Path(model).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What opens the same recognizer in another process.
+
+        Raises
+        ------
+        ConfigurationError
+            If the network or the detector was not opened by a name or a file.
+        """
+        for name in ("model", "detector"):
+            given = self._opened[name]
+            if not (given is None or isinstance(given, str | os.PathLike)):
+                raise ConfigurationError(
+                    f"a {name} of this process, {type(given).__name__}: expected a name or a file, "
+                    "which other processes can open"
+                )
+        return self._opened
+
+
+def _open(
+    model: Any, class_names: Sequence[str] | None, threads: int | None
+) -> tuple[str, Any, tuple[str, ...]]:
     """Return a network's name, itself, ready to answer, and its classes."""
     named = isinstance(model, str | os.PathLike)
     if named and Path(model).suffix in (".onnx", ".tflite"):
         from emohelpers.export import open_exported  # which needs no Keras
 
-        exported = open_exported(model, batch_size=_BATCH)
+        exported = open_exported(model, threads=threads, batch_size=_BATCH)
         given = exported.class_names or class_names
         return exported.name, exported, _classes(exported.outputs, given)
     from emohelpers import models, publishing
