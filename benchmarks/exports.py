@@ -33,18 +33,18 @@ def main(data: Path | None = None) -> None:
         figures = _child("latencies", folder)
         print("milliseconds a face on one core (the best of rounds in turn); on PrivateTest")
         print(
-            f"{'':28}{'bytes':>10}{'batch 1':>9}{'batch 64':>9}   probabilities differ by, accuracy"
+            f"{'':36}{'bytes':>10}{'batch 1':>9}{'batch 64':>9}   probabilities differ by, accuracy"
         )
         for way, row in figures.items():
             found = files.get(way)
-            text = f"{way:28}{found['bytes'] if found else '':>10}{row['1']:9.3f}{row['64']:9.3f}"
+            text = f"{way:36}{found['bytes'] if found else '':>10}{row['1']:9.3f}{row['64']:9.3f}"
             if found and data:
                 moved = "{value:+.4f} ({low:+.4f} to {high:+.4f})".format(**found["difference"])
                 text += f"   {found['largest']:.1g} at most, {found['after']:.4f}, {moved}"
             print(text)
         print(f"\nseconds from a cold start to the first answer (the median of {STARTS})")
         for way, name in (("Keras", "fer-compact"), *((to, files[to]["file"]) for to in _FAST)):
-            print(f"{way:28}{_cold(name):.2f}")
+            print(f"{way:36}{_cold(name):.2f}")
 
 
 _FAST = ("onnx", "litert", "litert-int8")

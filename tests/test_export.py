@@ -13,6 +13,7 @@ import pytest
 from emohelpers import datasets, evaluation, export, models, publishing
 from emohelpers.errors import ConfigurationError, MissingPathError
 from emohelpers.inference import EmotionRecognizer
+from tests.browser import THREE, THREE_PLACES, scene
 
 pytestmark = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="the formats are made by TensorFlow"
@@ -264,6 +265,15 @@ def test_a_recognizer_answers_with_a_file_as_with_the_network(published):
             np.testing.assert_allclose(one[columns], other[columns], atol=1e-5)
     with pytest.raises(MissingPathError, match=r"no file .*none\.keras"):
         EmotionRecognizer("none.keras", "none")
+
+
+@pytest.mark.parametrize("to", ["onnx", "litert"])
+def test_a_photo_s_table_is_the_same_from_a_file(published, to):
+    photo = scene(THREE, THREE_PLACES)
+    expected = EmotionRecognizer("fer-compact", "haar").image(photo)
+    table = EmotionRecognizer(published[to]["file"], "haar").image(photo)
+    assert len(expected) == 3
+    pd.testing.assert_frame_equal(table, expected, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("to", ["onnx", "litert"])
