@@ -1,10 +1,14 @@
-"""Images a second through augmentation, against Keras's own ways with the same transforms."""
+"""Images a second through augmentation, against Keras's own ways with the same transforms.
+
+`ImageDataGenerator` draws on as many threads as there are cores, which `model.fit` calls workers.
+"""
 
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
 BATCH = (128, 48, 48, 1)
@@ -23,12 +27,14 @@ def main(data: Path | None = None) -> None:  # noqa: ARG001
             "TF_NUM_INTEROP_THREADS": str(cores),
             "OMP_NUM_THREADS": str(cores),
         }
-        code = "from benchmarks.augmentation import measure; measure()"
+        code = f"from benchmarks.augmentation import measure; measure({cores})"
         subprocess.run([sys.executable, "-c", code], env=environment, check=True)
 
 
-def measure() -> None:
+def measure(cores: int) -> None:
     """Print a line for each way."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
     import keras
     import numpy as np
     import tensorflow as tf
@@ -63,23 +69,30 @@ def measure() -> None:
         zoom_range=0.1,
         shear_range=8,
     ).flow(images, batch_size=BATCH[0])
+    threads = ThreadPool(cores)
     ways = {
         **{f"preset {name}": way for name, way in own.items()},
         "geometry: emohelpers": compiled(geometry),
         "geometry: five Keras layers": compiled(layers),
-        "geometry: ImageDataGenerator": lambda: next(generator),
+        "geometry: ImageDataGenerator": lambda: threads.map(
+            lambda _: next(generator), range(cores)
+        ),
     }
+    rates = {}
     for name, way in ways.items():
-        print(f"  {name:<30} {_rate(way):9,.0f} images a second")
+        rates[name] = _rate(way, batches=cores if "Generator" in name else 1)
+        print(f"  {name:<30} {rates[name]:9,.0f} images a second")
+    times = rates["geometry: emohelpers"] / rates["geometry: ImageDataGenerator"]
+    print(f"  of the same transforms ours does {times:.1f} times as many as ImageDataGenerator")
 
 
-def _rate(way: Callable[[], object]) -> float:
+def _rate(way: Callable[[], object], *, batches: int) -> float:
     way()
-    batches, started = 0, time.perf_counter()
+    done, started = 0, time.perf_counter()
     while time.perf_counter() - started < SECONDS:
         way()
-        batches += 1
-    return batches * BATCH[0] / (time.perf_counter() - started)
+        done += batches
+    return done * BATCH[0] / (time.perf_counter() - started)
 
 
 if __name__ == "__main__":

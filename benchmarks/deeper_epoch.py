@@ -9,8 +9,6 @@ weights.
 """
 
 import json
-import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -18,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks._child import in_child
 from benchmarks.fer2013_parse import _peak_megabytes
 
 # Nothing large is imported here: a child's peak begins at what its parent holds.
@@ -40,10 +39,10 @@ def main(data: Path | None = None) -> None:
         "ImageDataGenerator": ("common", "ImageDataGenerator"),
         "emohelpers, float32": ("ours", "float32"),
     }
-    if _computes_bfloat16():
+    if computes_bfloat16():
         ways["emohelpers, mixed_bfloat16"] = ("ours", "mixed_bfloat16")
     with tempfile.TemporaryDirectory() as cache:
-        images = int(_in_child("prepare", cache, data or "")["images"])
+        images = int(in_child(__spec__.name, "prepare", cache, data or "")["images"])
         print(
             f"{images:,} {'images of FER2013' if data else 'toy faces'} an epoch, two cores; "
             f"{STEPS} batches measured and scaled"
@@ -51,42 +50,22 @@ def main(data: Path | None = None) -> None:
         print(f"{'':32}{'seconds':>9}{'images/s':>10}{'MB at most':>12}  times as fast as")
         rates: list[float] = []
         for label, (task, option) in ways.items():
-            child = _in_child(task, cache, data or "", option)
+            child = in_child(__spec__.name, task, cache, data or "", option)
             rates.append(child["rate"])
             seconds = images / child["rate"]
             against = " and ".join(f"{child['rate'] / rate:.2f}" for rate in rates[:2])
             print(f"{label:32}{seconds:9.1f}{child['rate']:10.0f}{child['peak']:12,.0f}  {against}")
     print("  (as fast as: float arrays, and ImageDataGenerator)")
-    if not _computes_bfloat16():
+    if not computes_bfloat16():
         print("  mixed_bfloat16 left out: this processor does not compute in it")
 
 
-def _computes_bfloat16() -> bool:
+def computes_bfloat16() -> bool:
     flags = Path("/proc/cpuinfo")
     return flags.exists() and "_bf16" in flags.read_text()
 
 
-def _in_child(task: str, *arguments: object) -> dict[str, float]:
-    """Run one of the functions below in a fresh process and return what it measured."""
-    environment = {
-        **os.environ,
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-        "TF_NUM_INTRAOP_THREADS": "2",
-        "TF_NUM_INTEROP_THREADS": "2",
-        "OMP_NUM_THREADS": "2",
-    }
-    command = [sys.executable, "-W", "ignore", "-m", "benchmarks.deeper_epoch", task]
-    done = subprocess.run(
-        [*command, *map(str, arguments)],
-        env=environment,
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    return json.loads(done.stdout.splitlines()[-1])
-
-
-def _faces(cache: str, data: str) -> tuple[Any, Any]:
+def recipe_faces(cache: str, data: str) -> tuple[Any, Any]:
     """Return what the recipe trains on, and a few faces to validate with."""
     from emohelpers import datasets, evaluation
 
@@ -100,7 +79,7 @@ def _faces(cache: str, data: str) -> tuple[Any, Any]:
 
 def prepare(cache: str, data: str) -> dict[str, float]:
     """Fill the cache, whose making is measured elsewhere."""
-    return {"images": len(_faces(cache, data)[0])}
+    return {"images": len(recipe_faces(cache, data)[0])}
 
 
 def _stopwatch(batch_size: int) -> Any:
@@ -129,7 +108,7 @@ def common(cache: str, data: str, generator_name: str) -> dict[str, float]:
     from emohelpers import models, recipes
 
     recipe = recipes.get(RECIPE)
-    train, validation = _faces(cache, data)
+    train, validation = recipe_faces(cache, data)
     images = np.asarray(train.images).astype("float32")
     targets = keras.utils.to_categorical(train.labels, 7)
     network = models.portable(models.deeper_cnn(**recipe.network_options))
@@ -164,18 +143,29 @@ def common(cache: str, data: str, generator_name: str) -> dict[str, float]:
 
 def ours(cache: str, data: str, precision: str) -> dict[str, float]:
     """Train from the memory map, as the recipe does."""
+    from emohelpers import recipes
+
+    watch = _stopwatch(recipes.get(RECIPE).batch_size)
+    fit_recipe(cache, data, precision, steps=WARM_UP + STEPS, callback=watch)
+    return {"rate": watch.rate, "peak": _peak_megabytes()}
+
+
+def fit_recipe(
+    cache: str, data: str, precision: str, *, steps: int, callback: Any, augmented: bool = True
+) -> None:
+    """Train some steps of an epoch by `training.fit`, as the recipe says."""
     import keras
     import numpy as np
 
     from emohelpers import augmentation, models, recipes, training
 
     recipe = recipes.get(RECIPE)
-    train, validation = _faces(cache, data)
+    train, validation = recipe_faces(cache, data)
     np.asarray(train.images).max()  # a whole epoch would have read every page of the map
     with models.precision(precision):
         network = models.deeper_cnn(**recipe.network_options)
-    watch = _stopwatch(recipe.batch_size)
-    rows = np.linspace(0, len(train) - 1, recipe.batch_size * (WARM_UP + STEPS)).astype(int)
+    rows = np.linspace(0, len(train) - 1, recipe.batch_size * steps).astype(int)
+    layers = augmentation.pipeline(recipe.augmentation, **recipe.augmentation_options)
     with tempfile.TemporaryDirectory() as directory:
         training.fit(
             network,
@@ -185,13 +175,12 @@ def ours(cache: str, data: str, precision: str) -> dict[str, float]:
             epochs=1,
             batch_size=recipe.batch_size,
             optimizer=keras.optimizers.SGD(recipe.learning_rate, **recipe.optimizer_options),
-            augmentation=augmentation.pipeline(recipe.augmentation, **recipe.augmentation_options),
+            augmentation=layers if augmented else None,
             label_smoothing=recipe.label_smoothing,
             mixup=recipe.mixup,
-            callbacks=[watch],
+            callbacks=[callback],
             verbose=0,
         )
-    return {"rate": watch.rate, "peak": _peak_megabytes()}
 
 
 _TASKS: dict[str, Callable[..., dict[str, float]]] = {

@@ -14,6 +14,7 @@ from emohelpers import __version__
 from emohelpers._cli_data import app as data_app
 from emohelpers._cli_data import write_table
 from emohelpers._cli_deck import deck
+from emohelpers._cli_devices import DEVICES, failing_at_once, ready_devices
 from emohelpers._cli_equal_time import equal_time
 from emohelpers._cli_explain import explain
 from emohelpers._cli_export import export
@@ -118,6 +119,7 @@ def train(
     half: Annotated[
         bool, typer.Option("--half", help="Store the weights in half precision.")
     ] = False,
+    devices: DEVICES = None,
     seed: Annotated[int, typer.Option(min=0, help="Of weights, batches and augmentation.")] = 0,
     cache: CACHE = None,
     as_json: JSON = False,
@@ -128,7 +130,10 @@ def train(
 
     chosen = known.get(recipe)
     directory = out or Path("runs") / recipe
-    with _standard_output_kept(as_json):
+    shared = ready_devices(devices)
+    from emohelpers import training
+
+    with _standard_output_kept(as_json), failing_at_once():
         saved = known.train(
             chosen,
             data,
@@ -139,10 +144,13 @@ def train(
             epochs=epochs,
             precision=precision,
             half=half,
+            devices=shared,
             seed=seed,
             cache=cache,
             verbose=1 if sys.stdout.isatty() else 2,
         )
+    if training.this_process().index:
+        return
     result = {
         "recipe": recipe,
         "directory": str(directory),

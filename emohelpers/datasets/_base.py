@@ -155,16 +155,39 @@ class ImageRows:
         return f"ImageRows(shape={self.shape}, dtype={self.dtype})"
 
 
-def _take(images: Any, rows: NDArray[np.int64]) -> Any:
+def _take(images: Any, rows: slice | NDArray[np.int64]) -> Any:
     """Select rows without copying: a slice where they are contiguous, else `ImageRows`."""
-    base, rows = (
-        (images.base, images.rows[rows]) if isinstance(images, ImageRows) else (images, rows)
-    )
+    if not isinstance(images, ImageRows):
+        return images[rows] if isinstance(rows, slice) else ImageRows(images, rows)
+    further = _contiguous(images.rows[rows])
+    return _take(images.base, further)
+
+
+def _contiguous(rows: NDArray[np.int64]) -> slice | NDArray[np.int64]:
+    """Return the slice that picks the same rows, where there is one: it copies nothing."""
     if len(rows) == 0:
-        return base[:0]
+        return slice(0, 0)
     if rows[-1] - rows[0] + 1 == len(rows) and (np.diff(rows) == 1).all():
-        return base[rows[0] : rows[-1] + 1]
-    return ImageRows(base, rows)
+        return slice(int(rows[0]), int(rows[-1]) + 1)
+    return rows
+
+
+def _picked(mask: NDArray[np.bool_]) -> slice | NDArray[np.int64]:
+    """Return the rows that a mask picks; all the positions of a long slice are never written."""
+    first, count = int(mask.argmax()) if len(mask) else 0, int(mask.sum())
+    if mask[first : first + count].all():
+        return slice(first, first + count)
+    return np.flatnonzero(mask)
+
+
+def _unchangeable(labels: Any) -> NDArray[np.int64]:
+    """Return labels that nobody can change any more: themselves where that is so already."""
+    array = np.asarray(labels, dtype=np.int64)
+    owner = array.base if isinstance(array.base, np.ndarray) else array
+    if array.flags.writeable or owner.flags.writeable:
+        array = array.copy()
+        array.flags.writeable = False
+    return array
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,8 +236,7 @@ class FaceDataset:
     notes: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        labels = np.array(self.labels, dtype=np.int64)
-        labels.flags.writeable = False
+        labels = _unchangeable(self.labels)
         if self.images.ndim != 4 or self.images.dtype != np.uint8:
             raise ConfigurationError(
                 f"images of {self.images.dtype} and shape {self.images.shape}: "
@@ -270,19 +292,23 @@ class FaceDataset:
                 raise ConfigurationError(
                     f"a mask of shape {picks.shape}: expected ({len(self)},), one for each image"
                 )
-            rows = np.flatnonzero(picks)
+            rows = _picked(picks)
         else:
-            rows = picks.astype(np.int64).reshape(-1)
-            if len(rows) and not -len(self) <= rows.min() <= rows.max() < len(self):
+            positions = picks.astype(np.int64).reshape(-1)
+            if len(positions) and not -len(self) <= positions.min() <= positions.max() < len(self):
                 raise ConfigurationError(
-                    f"positions from {rows.min()} to {rows.max()}: expected 0 to {len(self) - 1}"
+                    f"positions from {positions.min()} to {positions.max()}: expected 0 to "
+                    f"{len(self) - 1}"
                 )
-            rows = np.where(rows < 0, rows + len(self), rows)
+            rows = _contiguous(np.where(positions < 0, positions + len(self), positions))
+        labels = self.labels[rows]
+        labels.flags.writeable = False
         table = self.table.iloc[rows].reset_index(drop=True)
         if "duplicate_of" in table:
             # Positions of the whole set would point at other images of the selection.
-            table = table.assign(duplicate_of=select_duplicates(self.table["duplicate_of"], rows))
-        return replace(self, images=_take(self.images, rows), labels=self.labels[rows], table=table)
+            kept = np.arange(len(self))[rows]
+            table = table.assign(duplicate_of=select_duplicates(self.table["duplicate_of"], kept))
+        return replace(self, images=_take(self.images, rows), labels=labels, table=table)
 
     def split(self, name: str) -> "FaceDataset":
         """Return one part of the protocol.

@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from emohelpers.datasets._base import FaceDataset
@@ -223,9 +224,11 @@ def open_dataset(
         Over the memory map of the cache.
     """
     images, table, meta = open_or_build(cache, key, build)
+    labels = table["label"].to_numpy(np.int64)
+    labels.flags.writeable = False  # so that it need not be copied once more
     return FaceDataset(
         images,
-        table["label"].to_numpy(np.int64),
+        labels,
         meta["class_names"],
         table.drop(columns="label"),
         name=str(key["name"]),
@@ -243,7 +246,9 @@ def _open(final: Path, key: str) -> Cache | None:
         if any((final / name).stat().st_size != size for name, size in meta["bytes"].items()):
             return None
         images = np.load(final / _IMAGES, mmap_mode="r", allow_pickle=False)
-        table = pd.read_feather(final / _TABLE)
+        # Mapped as the images are: of millions of file names only those looked at take memory.
+        with pa.memory_map(str(final / _TABLE)) as file:
+            table = pd.read_feather(file)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, MemoryError, RuntimeError):
         # pyarrow's errors are kinds of these; whatever is wrong, the cache is built anew.
         return None
@@ -265,9 +270,12 @@ def _write(folder: Path, key: str, build: Callable[[ImageWriter], Built]) -> Non
             f"{len(writer)} images, {len(built.labels)} labels and {len(built.table)} rows of the "
             "table: expected as many of each"
         )
-    table = built.table.reset_index(drop=True).assign(label=np.asarray(built.labels, np.int64))
+    # As narrow as they fit: of millions of images each byte counts twice, on the way into memory.
+    labels = pd.to_numeric(np.asarray(built.labels, np.int64), downcast="signed")
+    table = built.table.reset_index(drop=True).assign(label=labels)
     with _writing(folder):
-        table.to_feather(folder / _TABLE)
+        # What is compressed, or in pieces that pandas joins, can not be mapped.
+        table.to_feather(folder / _TABLE, compression="uncompressed", chunksize=len(table))
         _flush_to_disk(folder / _TABLE)
         meta = {
             "format": CACHE_FORMAT,

@@ -35,6 +35,7 @@ def train(
     epochs: int | None = None,
     precision: str = "float32",
     half: bool = False,
+    devices: int | str = 1,
     seed: int = 0,
     cache: str | Path | None = None,
     callbacks: Sequence[Any] = (),
@@ -70,6 +71,9 @@ def train(
         in it (recent GPUs and server CPUs) and the network is not too small to gain from it.
     half : bool
         Store the trained weights in half precision, see `emohelpers.publishing.save`.
+    devices : int or "auto"
+        How many share each batch, see `emohelpers.training.on_devices`. Of several processes, which
+        all call this, the first alone writes.
     seed : int
         Of the initial weights, dropout, augmentation and the order of the batches.
     cache : path, optional
@@ -93,9 +97,11 @@ def train(
     import keras
 
     from emohelpers import augmentation, evaluation, models, training
+    from emohelpers.training._processes import check_same, from_first
 
     directory = Path(directory)
     _check_precision(precision)
+    _check_devices(recipe, devices)
     if recipe.each_fold:
         if faces is not None:
             raise ConfigurationError(
@@ -113,6 +119,7 @@ def train(
             labels=labels,
             epochs=epochs,
             precision=precision,
+            devices=devices,
             seed=seed,
             cache=cache,
             callbacks=callbacks,
@@ -146,53 +153,58 @@ def train(
             return publishing.open_model(directory)
     factors = odds(recipe, found.labels)
     rows = resampled(recipe, found, seed=seed)
+    # Before networks are built, which JAX refuses, too, but without a word of what was wrong.
+    check_same(hashlib.sha256(json.dumps(written).encode() + rows.labels.tobytes()).hexdigest())
+    targets = _targets(recipe, rows, directory=directory) if epochs else None
+    if targets is not None:
+        targets = from_first(targets)  # what processors make of the same can differ in a digit
     keras.utils.set_random_seed(seed)
-    with models.precision(precision):
-        model = builder(data.images.shape[1:], len(recipe.emotions), **recipe.network_options)
-    if epochs:
-        training.fit(
-            model,
-            rows,
-            data.split("validation"),
-            directory=directory,
-            epochs=epochs,
-            batch_size=recipe.batch_size,
-            optimizer=_optimizer(
-                recipe,
+    with training.on_devices(devices):
+        with models.precision(precision):
+            model = builder(data.images.shape[1:], len(recipe.emotions), **recipe.network_options)
+        if epochs:
+            training.fit(
+                model,
+                rows,
+                data.split("validation"),
+                directory=directory,
                 epochs=epochs,
-                steps=recipe.steps_per_epoch or -(-len(rows) // recipe.batch_size),
-            ),
-            targets=_targets(recipe, rows, directory=directory),
-            augmentation=augmentation.pipeline(
-                recipe.augmentation, seed=seed, **recipe.augmentation_options
+                batch_size=recipe.batch_size,
+                optimizer=_optimizer(
+                    recipe,
+                    epochs=epochs,
+                    steps=recipe.steps_per_epoch or -(-len(rows) // recipe.batch_size),
+                ),
+                targets=targets,
+                augmentation=augmentation.pipeline(
+                    recipe.augmentation, seed=seed, **recipe.augmentation_options
+                )
+                if (recipe.augmentation or recipe.augmentation_options)
+                and not recipe.augmented_total
+                else None,
+                class_weights=class_weights(recipe, rows.labels),
+                label_smoothing=recipe.label_smoothing,
+                focal=recipe.focal,
+                logit_adjustment=recipe.logit_adjustment,
+                mixup=recipe.mixup,
+                cutmix=recipe.cutmix,
+                monitor=recipe.monitor,
+                patience=recipe.patience,
+                steps_per_epoch=recipe.steps_per_epoch,
+                seed=seed,
+                callbacks=callbacks,
+                verbose=verbose if training.this_process().index == 0 else 0,
             )
-            if (recipe.augmentation or recipe.augmentation_options) and not recipe.augmented_total
-            else None,
-            class_weights=class_weights(recipe, rows.labels),
-            label_smoothing=recipe.label_smoothing,
-            focal=recipe.focal,
-            logit_adjustment=recipe.logit_adjustment,
-            mixup=recipe.mixup,
-            cutmix=recipe.cutmix,
-            monitor=recipe.monitor,
-            patience=recipe.patience,
-            steps_per_epoch=recipe.steps_per_epoch,
-            seed=seed,
-            callbacks=callbacks,
-            verbose=verbose,
-        )
     if recipe.head:
         training.fit_head(model, found, **recipe.head)
     if factors is not None:
         training.multiply_odds(model, factors)
     if recipe.head:
         _write_history(model, found, data.split("validation"), directory=directory)
-    return publishing.save(
-        models.portable(model),
-        written,
-        directory=directory,
-        half=half,
-    )
+    model = models.portable(model)
+    if training.this_process().index:
+        return publishing.SavedModel(model, written, directory)
+    return publishing.save(model, written, directory=directory, half=half)
 
 
 def settings(
@@ -256,7 +268,7 @@ def _check_classes(recipe: Recipe, data: FaceDataset) -> None:
 
 def _targets(recipe: Recipe, rows: FaceDataset, *, directory: Path) -> NDArray[np.float32] | None:
     """Return what is to be learned of each training image, where that is not its label alone."""
-    from emohelpers import evaluation, models, raters
+    from emohelpers import evaluation, models, raters, training
 
     if not 0 <= recipe.teacher_share <= 1 or (recipe.teacher_share > 0) != bool(recipe.teacher):
         raise ConfigurationError(
@@ -292,6 +304,8 @@ def _targets(recipe: Recipe, rows: FaceDataset, *, directory: Path) -> NDArray[n
             teacher.class_names,
         )
         targets = recipe.teacher_share * opinion + (1 - recipe.teacher_share) * targets
+    if training.this_process().index:
+        return targets
     directory.mkdir(parents=True, exist_ok=True)
     temporary = directory / "targets.tmp.npz"
     np.savez(temporary, targets=targets, made_from=np.array(made_from))
@@ -368,6 +382,22 @@ def _write_history(
         row[f"{prefix}accuracy"] = float((shares.argmax(axis=1) == faces.labels).mean())
     directory.mkdir(parents=True, exist_ok=True)
     publishing.write(directory / "history.csv", pd.DataFrame([row]).round(6).to_csv(index=False))
+
+
+def _check_devices(recipe: Recipe, devices: int | str) -> None:
+    from emohelpers import training
+
+    together = training.this_process().count > 1
+    if recipe.head and (devices != 1 or together):
+        raise ConfigurationError(
+            f"devices={devices}: recipe {recipe.name} fits its last layer and trains nothing: "
+            "expected one device"
+        )
+    if together and (recipe.each_fold or recipe.augmented_total):
+        what = "a network for each fold" if recipe.each_fold else "on files that it writes itself"
+        raise ConfigurationError(
+            f"recipe {recipe.name} trains {what}: expected one process, with any devices of its own"
+        )
 
 
 def _check_precision(precision: str) -> None:

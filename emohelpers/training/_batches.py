@@ -1,24 +1,29 @@
 """The batches of a training: images from the memory map, what to learn of them, and mixtures."""
 
-from functools import lru_cache
+from typing import Any
 
 import keras
 import numpy as np
 
-__all__ = ["Batches", "class_shares", "mix", "one_hot"]
+from emohelpers.datasets._base import ImageRows
+from emohelpers.datasets._row_file import row_file
+from emohelpers.training._order import pass_order
+
+__all__ = ["Batches", "OneHot", "class_shares", "mean_shares", "mix", "one_hot"]
 
 
 class Batches(keras.utils.PyDataset):
     """Batches of images, targets and, with class weights, image weights, from the memory map.
 
     With a seed the batches go on without end, pass after pass over the images, each in an order of
-    its own. A batch depends on its index alone, whatever a backend fetches ahead or asks for twice.
+    its own (see `pass_order`). A batch depends on its index alone, whatever a backend fetches ahead
+    or asks for twice. Of a large memory map nothing that was read stays in memory.
     """
 
     def __init__(
         self,
-        images: np.ndarray,
-        targets: np.ndarray,
+        images: Any,
+        targets: "np.ndarray | OneHot",
         batch_size: int,
         *,
         class_weights: np.ndarray | None = None,
@@ -39,7 +44,9 @@ class Batches(keras.utils.PyDataset):
         self.seed = seed
         self.steps_per_epoch = steps_per_epoch or self.steps
         self.first_step = first_epoch * self.steps_per_epoch
-        self._order = lru_cache(maxsize=2)(self._draw_order)
+        row_bytes = int(np.prod(images.shape[1:])) * images.dtype.itemsize
+        self._order = pass_order(len(targets), row_bytes, seed)
+        self._file = row_file(images)
 
     @property
     def num_batches(self) -> int | None:
@@ -47,10 +54,10 @@ class Batches(keras.utils.PyDataset):
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, ...]:
         passed, step = divmod(self.first_step + index, self.steps)
-        rows = self._order(passed)[step * self.batch_size : (step + 1) * self.batch_size]
+        rows = self._order.rows(passed, step * self.batch_size, (step + 1) * self.batch_size)
         # Reading in the order of the file is kinder to the disk than reading at random.
         rows = np.sort(rows)
-        images, targets = np.asarray(self.images[rows]), self.targets[rows]
+        images, targets = self._read(rows), self.targets[rows]
         if self.mixup or self.cutmix:
             rng = np.random.default_rng([self.seed or 0, passed, step])
             images, targets = mix(images, targets, mixup=self.mixup, cutmix=self.cutmix, rng=rng)
@@ -58,11 +65,13 @@ class Batches(keras.utils.PyDataset):
             return images, targets
         return images, targets, class_shares(targets) @ self.class_weights
 
-    def _draw_order(self, passed: int) -> np.ndarray:
-        if self.seed is None:
-            return np.arange(len(self.targets))
-        rng = np.random.default_rng([self.seed, passed])
-        return rng.permutation(len(self.targets))
+    def _read(self, rows: np.ndarray) -> np.ndarray:
+        if self._file is not None:
+            selected = isinstance(self.images, ImageRows)
+            images = self._file.read(self.images.rows[rows] if selected else rows)
+            if images is not None:
+                return images
+        return np.asarray(self.images[rows])
 
 
 def mix(
@@ -133,6 +142,36 @@ def one_hot(labels: np.ndarray, n_outputs: int) -> np.ndarray:
     if n_outputs == 1:
         return labels.astype(np.float32)[:, None]
     return np.eye(n_outputs, dtype=np.float32)[labels]
+
+
+class OneHot:
+    """The rows of `one_hot`, made when they are indexed: of many labels all would fill memory.
+
+    Parameters
+    ----------
+    labels : ndarray of int64, shape (n,)
+        From 0.
+    n_outputs : int
+        Of the network.
+    """
+
+    def __init__(self, labels: np.ndarray, n_outputs: int) -> None:
+        self.labels = labels
+        self.n_outputs = n_outputs
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, rows: np.ndarray | slice) -> np.ndarray:
+        return one_hot(self.labels[rows], self.n_outputs)
+
+
+def mean_shares(targets: np.ndarray | OneHot) -> np.ndarray:
+    """Return the share of each class in all targets, float64."""
+    if isinstance(targets, OneHot):
+        counts = np.bincount(targets.labels, minlength=max(targets.n_outputs, 2))
+        return counts / len(targets)
+    return class_shares(targets).mean(axis=0, dtype=np.float64)
 
 
 def class_shares(targets: np.ndarray) -> np.ndarray:

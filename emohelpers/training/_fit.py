@@ -10,8 +10,10 @@ import pandas as pd
 
 from emohelpers.datasets import FaceDataset
 from emohelpers.errors import ConfigurationError
-from emohelpers.training._batches import Batches, class_shares, one_hot
+from emohelpers.training._batches import Batches, OneHot, mean_shares
+from emohelpers.training._devices import Accuracy, SharedBatches, check_placed, sharing_devices
 from emohelpers.training._losses import loss_function
+from emohelpers.training._processes import check_same, this_process
 from emohelpers.training._recorder import Recorder, signature
 
 __all__ = ["fit"]
@@ -54,7 +56,9 @@ def fit(
         Takes pixels in 0..255 of the data's shape; ends in softmax over the data's classes, or in
         one sigmoid output for two classes. Its weights are trained in place.
     train, validation : FaceDataset
-        To learn from, and to choose the best epoch with. Batches are read from the memory map.
+        To learn from, and to choose the best epoch with. Batches are read from the memory map, and
+        those of more than 80,000 training images in shuffled blocks: memory does not grow with the
+        pixels.
     directory : path
         Gets ``history.csv`` and ``state.npz``; made if it is not there.
     epochs : int
@@ -132,18 +136,25 @@ def fit(
     if steps_per_epoch is not None and steps_per_epoch < 1:
         raise ConfigurationError(f"steps_per_epoch={steps_per_epoch}: expected 1 or more")
     loss = loss_function(
-        class_shares(learned).mean(axis=0, dtype=np.float64),
+        mean_shares(learned),
         one_output=n_outputs == 1,
         label_smoothing=label_smoothing,
         focal=focal,
         logit_adjustment=logit_adjustment,
     )
     directory = Path(directory)
-    directory.mkdir(parents=True, exist_ok=True)
-    trainer = model if augmentation is None else keras.Sequential([augmentation, model])
-    trainer.compile(optimizer=optimizer, loss=loss, metrics=["accuracy"])
+    if this_process().index == 0:
+        directory.mkdir(parents=True, exist_ok=True)
+    devices = sharing_devices()
+    parts = [model] if augmentation is None else [augmentation, model]
+    # What is compiled would take `Accuracy` along into its file.
+    trainer = model if len(parts) == devices == 1 else keras.Sequential(parts)
+    trainer.compile(
+        optimizer=optimizer, loss=loss, metrics=["accuracy" if devices == 1 else Accuracy()]
+    )
     trainer.build((None, *train.images.shape[1:]))
     trainer.optimizer.build(trainer.trainable_variables)
+    check_placed(trainer)
     options = {
         "batch_size": batch_size,
         "class_weights": class_weights,
@@ -161,12 +172,13 @@ def fit(
         monitor=monitor,
         patience=patience,
     )
+    check_same(recorder.signature)
     recorder.set_model(trainer)
     recorder.restore()
     averaged = getattr(trainer.optimizer, "use_ema", False)
     done = len(recorder.history)
     if done < epochs and not recorder.finished:
-        batches = Batches(
+        batches: Any = Batches(
             train.images,
             learned,
             batch_size,
@@ -177,13 +189,21 @@ def fit(
             steps_per_epoch=steps_per_epoch,
             first_epoch=done,
         )
+        # A multiple of the devices, so that the last batch alone may have to be filled up.
+        scored: Any = Batches(
+            validation.images,
+            OneHot(validation.labels, n_outputs),
+            batch_size=-(-256 // devices) * devices,
+        )
+        steps = batches.steps_per_epoch
+        if devices > 1:
+            batches = SharedBatches(batches, devices=devices, training=True)
+            scored = SharedBatches(scored, devices=devices, training=False)
         trainer.fit(
             batches,
-            steps_per_epoch=batches.steps_per_epoch,
+            steps_per_epoch=steps,
             shuffle=False,  # the batches are shuffled already
-            validation_data=Batches(
-                validation.images, one_hot(validation.labels, n_outputs), batch_size=256
-            ),
+            validation_data=scored,
             initial_epoch=done,
             epochs=epochs,
             # The recorder comes first: it must see the averaged weights before they go back.
@@ -239,10 +259,12 @@ def _check_settings(
         )
 
 
-def _checked_targets(targets: np.ndarray | None, train: FaceDataset, n_outputs: int) -> np.ndarray:
+def _checked_targets(
+    targets: np.ndarray | None, train: FaceDataset, n_outputs: int
+) -> np.ndarray | OneHot:
     """Return what the network is to say of each training image, as it says it."""
     if targets is None:
-        return one_hot(train.labels, n_outputs)
+        return OneHot(train.labels, n_outputs)
     given = np.asarray(targets, dtype=np.float32)
     expected = (len(train), len(train.class_names))
     if given.shape != expected:

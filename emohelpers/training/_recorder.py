@@ -1,6 +1,7 @@
 """The state of a training on disk, so that it can go on where it was cut off."""
 
 import hashlib
+import io
 import json
 import os
 import time
@@ -15,6 +16,7 @@ import pandas as pd
 
 from emohelpers.datasets import FaceDataset
 from emohelpers.errors import ConfigurationError
+from emohelpers.training._processes import read_by_first, this_process
 
 __all__ = ["HISTORY_COLUMNS", "Recorder", "signature"]
 
@@ -30,6 +32,7 @@ HISTORY_COLUMNS = (
 """The columns of ``history.csv``; epochs count from 1."""
 
 _STATE = "state.npz"
+_HASHED_AT_ONCE = 2**16
 
 
 class Recorder(keras.callbacks.Callback):
@@ -91,6 +94,8 @@ class Recorder(keras.callbacks.Callback):
 
     def write(self) -> None:
         """Write the state, then the history; a kill between the two loses nothing."""
+        if this_process().index:
+            return
         arrays = {
             f"{group}/{number:04d}": keras.ops.convert_to_numpy(variable)
             for group, variables in _state(self.model).items()
@@ -109,6 +114,8 @@ class Recorder(keras.callbacks.Callback):
         self.write_history()
 
     def write_history(self) -> None:
+        if this_process().index:
+            return
         temporary = self.directory / "history.csv.tmp"
         self.table().to_csv(temporary, index=False)
         temporary.replace(self.directory / "history.csv")
@@ -120,10 +127,11 @@ class Recorder(keras.callbacks.Callback):
     def restore(self) -> None:
         """Take up the state that an earlier run left in the directory, if there is one."""
         path = self.directory / _STATE
-        if not path.exists():
-            return
         try:
-            with np.load(path, allow_pickle=False) as file:
+            content = read_by_first(path)
+            if content is None:
+                return
+            with np.load(io.BytesIO(content), allow_pickle=False) as file:
                 arrays = dict(file)
             about = json.loads(str(arrays.pop("about")))
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
@@ -153,7 +161,7 @@ def signature(
     model: Any,
     train: FaceDataset,
     validation: FaceDataset,
-    targets: np.ndarray,
+    targets: Any,
     options: Mapping[str, Any],
 ) -> str:
     """Digest what has to be the same for a training to be the same."""
@@ -166,9 +174,12 @@ def signature(
         {key: value for key, value in part.get_config().items() if key != "name"}
         for part in (model.optimizer, *_leaves(model))
     ]
-    data = hashlib.sha256(np.ascontiguousarray(targets).tobytes())
+    data = hashlib.sha256()
+    for start in range(0, len(targets), _HASHED_AT_ONCE):
+        data.update(np.ascontiguousarray(targets[start : start + _HASHED_AT_ONCE]).data)
     for part in (train, validation):
-        data.update(repr(part.images.shape).encode() + np.ascontiguousarray(part.labels).tobytes())
+        data.update(repr(part.images.shape).encode())
+        data.update(np.ascontiguousarray(part.labels).data)
         # Some images tell one source from another; reading all would take as long as an epoch.
         for row in range(0, len(part), max(1, len(part) // 32)):
             data.update(np.ascontiguousarray(part.images[row]).tobytes())
