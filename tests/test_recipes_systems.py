@@ -351,7 +351,7 @@ def test_lists_and_labels_that_clash_are_refused(smiles, tmp_path):
 
 def test_a_teacher_of_other_classes_is_asked_about_those_it_knows():
     opinion = np.array([[0.5, 0.3, 0.2], [0.0, 1.0, 0.0]], np.float32)
-    among = recipes._train._among(
+    among = recipes._targets._among(
         ("neutral", "contempt", "anger"), opinion, ("anger", "fear", "neutral")
     )
     np.testing.assert_allclose(among[0], [0.2 / 0.7, 0, 0.5 / 0.7], atol=1e-6)

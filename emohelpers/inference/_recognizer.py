@@ -10,16 +10,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from emohelpers.datasets import EMOTIONS
 from emohelpers.errors import ConfigurationError
 from emohelpers.faces import Detector, Face, align, open_detector, read_photo
 from emohelpers.inference import _photos, _video
+from emohelpers.inference._opening import open_network
 from emohelpers.inference._table import faces_table
 from emohelpers.inference._tracking import Tracker
 
 __all__ = ["EmotionRecognizer"]
-
-_BATCH = 64
 
 
 class EmotionRecognizer:
@@ -116,7 +114,7 @@ class EmotionRecognizer:
             "margin": margin,
             "least_confidence": least_confidence,
         }
-        self.name, network, self.class_names = _open(model, class_names, threads)
+        self.name, network, self.class_names = open_network(model, class_names, threads)
         height, width, channels = network.input_shape[1:]
         if height != width:
             raise ConfigurationError(
@@ -467,43 +465,3 @@ class EmotionRecognizer:
                     "which other processes can open"
                 )
         return self._opened
-
-
-def _open(
-    model: Any, class_names: Sequence[str] | None, threads: int | None
-) -> tuple[str, Any, tuple[str, ...]]:
-    """Return a network's name, itself, ready to answer, and its classes."""
-    named = isinstance(model, str | os.PathLike)
-    if named and Path(model).suffix in (".onnx", ".tflite"):
-        from emohelpers.export import open_exported  # which needs no Keras
-
-        exported = open_exported(model, threads=threads, batch_size=_BATCH)
-        given = exported.class_names or class_names
-        return exported.name, exported, _classes(exported.outputs, given)
-    from emohelpers import models, publishing
-
-    if named and Path(model).suffix == ".keras":
-        from emohelpers.models._saved import load_file
-
-        model = load_file(Path(model))
-    elif model is None or named:
-        name = "fer-compact" if model is None else model
-        folder = models.saved_folder(name if isinstance(name, str) else Path(name))
-        model = publishing.open_model(folder)
-    if isinstance(model, publishing.SavedModel):
-        name, names, model = model.directory.name, model.class_names, model.model
-    else:
-        name, names = model.name, _classes(model.output_shape[-1], class_names)
-    return name, models.compiled(model, batch_size=_BATCH), names
-
-
-def _classes(outputs: int, class_names: Sequence[str] | None) -> tuple[str, ...]:
-    """Return the names of a network's classes, which are given or the usual ones."""
-    outputs = max(2, outputs)  # one sigmoid output tells two classes apart
-    names = tuple(EMOTIONS[:outputs] if class_names is None else class_names)
-    if len(names) != outputs:
-        raise ConfigurationError(
-            f"{len(names)} class names for a network that tells {outputs} classes apart: expected "
-            "as many"
-        )
-    return names
