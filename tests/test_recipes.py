@@ -243,7 +243,7 @@ def test_a_pupil_learns_its_teachers_opinion_and_keeps_it(tmp_path):
     out.mkdir()
     data = datasets.load("toyfaces", n=120, size=24, cache=tmp_path).keep_classes(TINY.emotions)
     rows = evaluation.training_rows(data)
-    targets = recipes._train._targets(pupil, rows, directory=out)
+    targets = recipes._targets.targets(pupil, rows, directory=out)
     opinion = evaluation.predict(teacher.model, rows.images, views=2)
     voted = rows.table[[f"votes_{name}" for name in TINY.emotions]].to_numpy(float)
     total = voted.sum(1, keepdims=True)
@@ -254,18 +254,18 @@ def test_a_pupil_learns_its_teachers_opinion_and_keeps_it(tmp_path):
     np.testing.assert_allclose(targets.sum(1), 1, atol=1e-6)
     # They are kept: a teacher that changes or goes away changes nothing any more.
     (tmp_path / "teacher").rename(tmp_path / "away")
-    np.testing.assert_array_equal(recipes._train._targets(pupil, rows, directory=out), targets)
+    np.testing.assert_array_equal(recipes._targets.targets(pupil, rows, directory=out), targets)
     recipes.train(pupil, directory=out, cache=tmp_path, verbose=0)
     assert publishing.open_model(out).class_names == TINY.emotions
     # But never for other images, shares or teachers than they were made of.
-    fewer = recipes._train._targets(
+    fewer = recipes._targets.targets(
         dataclasses.replace(pupil, teacher=str(tmp_path / "away")),
         rows.select(range(9)),
         directory=out,
     )
     np.testing.assert_allclose(fewer, targets[:9], atol=1e-5)
     voted_more = dataclasses.replace(pupil, teacher=str(tmp_path / "away"), votes=1.0)
-    other = recipes._train._targets(voted_more, rows, directory=out)
+    other = recipes._targets.targets(voted_more, rows, directory=out)
     np.testing.assert_allclose(other, 0.75 * opinion + 0.25 * voted, atol=1e-6)
 
 
