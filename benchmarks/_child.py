@@ -6,7 +6,26 @@ import subprocess
 import sys
 from typing import Any
 
-__all__ = ["in_child"]
+__all__ = ["environment", "in_child", "keep_to"]
+
+
+def environment(cores: int) -> dict[str, str]:
+    """Return this process's environment for a child whose libraries take so many cores.
+
+    The number also stands in ``BENCHMARK_CORES``.
+    """
+    threads = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
+    return {
+        **os.environ,
+        **dict.fromkeys((*threads, "BENCHMARK_CORES"), str(cores)),
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+    }
+
+
+def keep_to(cores: int) -> None:
+    """Keep this process to so many cores, where the system can: not all libraries heed a number."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
 
 
 def in_child(module: str, task: str, *arguments: object, cores: int = 2) -> Any:
@@ -21,17 +40,11 @@ def in_child(module: str, task: str, *arguments: object, cores: int = 2) -> Any:
     *arguments : object
         The others, as text.
     cores : int
-        Threads of the libraries; also in the environment variable ``BENCHMARK_CORES``.
+        See `environment`.
     """
-    threads = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
-    environment = {
-        **os.environ,
-        **dict.fromkeys((*threads, "BENCHMARK_CORES"), str(cores)),
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-    }
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-m", module, task, *map(str, arguments)],
-        env=environment,
+        env=environment(cores),
         check=True,
         stdout=subprocess.PIPE,
         text=True,

@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from benchmarks._child import in_child
+from benchmarks._child import in_child, keep_to
 
 FOLDER = Path(__file__).resolve().parents[1] / "saved_models" / "fer-compact"
 BATCHES = (1, 256)
@@ -67,9 +67,7 @@ def _fer_model() -> Path | None:
 
 def latencies(folder: str, theirs: str) -> dict[str, dict[int, float]]:
     """Return the milliseconds that each way takes for a face, by the size of the batch."""
-    if hasattr(os, "sched_setaffinity"):  # TensorFlow Lite does not heed the environment
-        cores = sorted(os.sched_getaffinity(0))[: int(os.environ["BENCHMARK_CORES"])]
-        os.sched_setaffinity(0, cores)
+    keep_to(int(os.environ["BENCHMARK_CORES"]))  # TensorFlow Lite does not heed the environment
     from emohelpers import datasets
 
     faces = datasets.make_faces(max(BATCHES), seed=0).images

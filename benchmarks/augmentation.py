@@ -11,6 +11,8 @@ from collections.abc import Callable
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
+from benchmarks._child import environment, keep_to
+
 BATCH = (128, 48, 48, 1)
 SECONDS = 1.5
 
@@ -20,21 +22,13 @@ def main(data: Path | None = None) -> None:  # noqa: ARG001
     for cores in sorted({1, min(2, os.cpu_count() or 1)}):
         print(f"{cores} core{'s' if cores > 1 else ''}, batches of {BATCH[0]} grey 48x48 images:")
         sys.stdout.flush()
-        environment = {
-            **os.environ,
-            "TF_CPP_MIN_LOG_LEVEL": "3",
-            "TF_NUM_INTRAOP_THREADS": str(cores),
-            "TF_NUM_INTEROP_THREADS": str(cores),
-            "OMP_NUM_THREADS": str(cores),
-        }
         code = f"from benchmarks.augmentation import measure; measure({cores})"
-        subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+        subprocess.run([sys.executable, "-c", code], env=environment(cores), check=True)
 
 
 def measure(cores: int) -> None:
     """Print a line for each way."""
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
+    keep_to(cores)
     import keras
     import numpy as np
     import tensorflow as tf

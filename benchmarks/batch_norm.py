@@ -1,6 +1,5 @@
 """Images a second that two networks train on: Keras's batch normalisation and the fused one."""
 
-import os
 import subprocess
 import sys
 import time
@@ -8,16 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks._child import environment
+
 BATCH = 128
 WARM_UP, STEPS = 3, 12
 
 
 def main(data: Path | None = None) -> None:  # noqa: ARG001
     """Measure in a process of one core."""
-    threads = dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), "1")
-    environment = {**os.environ, **threads, "OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
     code = "from benchmarks.batch_norm import measure; measure()"
-    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    subprocess.run([sys.executable, "-c", code], env=environment(1), check=True)
 
 
 def measure() -> None:

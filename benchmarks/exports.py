@@ -7,7 +7,6 @@ process takes from its start to its first answer.
 """
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -15,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks._child import in_child
+from benchmarks._child import in_child, keep_to
 from benchmarks.against_fer import ROUNDS, _call, _fer_model, _mean
 
 BATCHES = (1, 64)
@@ -53,8 +52,7 @@ _FAST = ("onnx", "litert", "litert-int8")
 
 def latencies(folder: str) -> dict[str, dict[int, float]]:
     """Return the milliseconds that each way takes for a face, by the size of the batch."""
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
+    keep_to(1)
     from emohelpers import datasets, export, load_model, models
 
     faces = datasets.make_faces(max(BATCHES), seed=0).images

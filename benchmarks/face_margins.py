@@ -6,7 +6,6 @@ it. Both sets are looked for where data sets lie and beside FER2013; YuNet as in
 A face that is not found counts as wrong. Of several in a photo, the surest is taken.
 """
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks._child import environment
 from benchmarks.faces_speed import detectors
 from emohelpers import datasets, faces
 from emohelpers.datasets._registry import locate
@@ -62,11 +62,9 @@ def main(data: Path | None = None) -> None:
             "datasets/ or beside the file of --data"
         )
         return
-    threads = dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), "1")
-    environment = {**os.environ, **threads, "OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
     command = [sys.executable, "-W", "ignore", "-m", "benchmarks.face_margins"]
     places = [expressions, utkface, by_hand[0], data or ""]
-    subprocess.run([*command, *map(str, places)], env=environment, check=True)
+    subprocess.run([*command, *map(str, places)], env=environment(1), check=True)
 
 
 def _find(name: str, beside: Sequence[Path]) -> Path | None:
